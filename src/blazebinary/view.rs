@@ -1,0 +1,531 @@
+//! Reading validated bytes in place: no allocation, no error, no copy of the bytes.
+//!
+//! A view is only made by the validation pass, so every read below finds what it expects. The code still checks
+//! each read, since the crate has no `unsafe`; were a check to fail, the answer would be an end of iteration.
+
+use uuid::Uuid;
+
+use super::date::Date;
+use super::dictionary::FieldId;
+use super::encode::Layout;
+use super::error::DecodeError;
+use super::key::Key;
+use super::key_order::keys_are_equivalent;
+use super::limits::MAX_NESTING;
+use super::reader::Reader;
+use super::token::{FieldKey, Token, entry_key};
+use super::validate::canonical_record;
+use super::value::{Dict, Record, Value, Vector, widen};
+
+/// A record in canonical form, read in place.
+#[derive(Debug, Clone, Copy)]
+pub struct RecordView<'a> {
+    bytes: &'a [u8],
+    layout: Layout,
+    count: u16,
+    fields: Reader<'a>,
+}
+
+impl<'a> RecordView<'a> {
+    /// Checks that `bytes` are one record in canonical form, all of it, and returns a view of it.
+    ///
+    /// # Errors
+    /// [`DecodeError`] naming the offset: anything that the encoder would not have written.
+    pub fn canonical(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        let envelope = canonical_record(bytes)?;
+        Ok(Self { bytes, layout: envelope.layout, count: envelope.count, fields: envelope.fields })
+    }
+
+    /// The bytes of the whole record.
+    pub fn as_bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The record's layout.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// How many fields there are.
+    pub fn len(&self) -> usize {
+        usize::from(self.count)
+    }
+
+    /// Whether there is no field.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The value of the field `name`; a scan that decodes nothing on its way.
+    #[inline]
+    pub fn get(&self, name: &str) -> Option<ValueView<'a>> {
+        let wanted = FieldId::of(name);
+        let mut reader = self.fields;
+        for _ in 0..self.count {
+            let found = match (FieldKey::read(&mut reader).ok()?, wanted) {
+                (FieldKey::Common(id), Some(wanted)) => id == wanted,
+                (FieldKey::Common(id), None) => !name.is_ascii() && keys_are_equivalent(id.name(), name),
+                (FieldKey::Named(key), _) => names_match(key, name),
+            };
+            if found {
+                return Some(ValueView::at(reader));
+            }
+            skip_value(&mut reader)?;
+        }
+        None
+    }
+
+    /// The record's `id`, if it has one and it is a UUID.
+    pub fn id(&self) -> Option<Uuid> {
+        match self.get("id")? {
+            ValueView::Uuid(id) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// The fields in canonical order.
+    pub fn iter(&self) -> Entries<'a> {
+        Entries { reader: self.fields, remaining: self.count, top_level: true }
+    }
+
+    /// Every value of the record in one linear pass, containers before what they hold.
+    pub fn walk(&self) -> Walk<'a> {
+        Walk::new(self.fields, Level { remaining: self.count, keys: Keys::Fields })
+    }
+
+    /// An owned copy.
+    pub fn to_record(&self) -> Record {
+        self.iter().map(|(key, value)| (Key::from(key.as_str()), value.to_value())).collect()
+    }
+}
+
+impl<'a> IntoIterator for &RecordView<'a> {
+    type Item = (Text<'a>, ValueView<'a>);
+    type IntoIter = Entries<'a>;
+
+    fn into_iter(self) -> Entries<'a> {
+        self.iter()
+    }
+}
+
+/// Text that was found to be UTF-8.
+///
+/// Comparing bytes is free. [`Text::as_str`] checks them again, which costs a nanosecond for short text: the
+/// price of a crate without `unsafe`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Text<'a>(&'a [u8]);
+
+impl<'a> Text<'a> {
+    /// The UTF-8 bytes.
+    #[inline]
+    pub fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// The text.
+    #[inline]
+    pub fn as_str(self) -> &'a str {
+        std::str::from_utf8(self.0).unwrap_or_default()
+    }
+}
+
+impl PartialEq<str> for Text<'_> {
+    fn eq(&self, other: &str) -> bool {
+        self.0 == other.as_bytes()
+    }
+}
+
+impl PartialEq<&str> for Text<'_> {
+    fn eq(&self, other: &&str) -> bool {
+        self.0 == other.as_bytes()
+    }
+}
+
+/// One value, read in place.
+#[derive(Debug, Clone, Copy)]
+pub enum ValueView<'a> {
+    /// No value.
+    Null,
+    /// A truth value.
+    Bool(bool),
+    /// A 64-bit integer.
+    Int(i64),
+    /// An IEEE double with its bits as written.
+    Double(f64),
+    /// A point in time.
+    Date(Date),
+    /// A UUID.
+    Uuid(Uuid),
+    /// Text.
+    String(Text<'a>),
+    /// Bytes.
+    Data(&'a [u8]),
+    /// A list of values.
+    Array(ArrayView<'a>),
+    /// Named values.
+    Dict(DictView<'a>),
+    /// A list of numbers.
+    Vector(VectorView<'a>),
+}
+
+impl<'a> ValueView<'a> {
+    /// The validated value at the reader.
+    #[inline]
+    pub(super) fn at(mut reader: Reader<'a>) -> Self {
+        Self::head(&mut reader).unwrap_or(Self::Null)
+    }
+
+    /// Reads a value; of a container only its head.
+    #[inline]
+    fn head(reader: &mut Reader<'a>) -> Option<Self> {
+        Some(match Token::read(reader).ok()? {
+            Token::Null => Self::Null,
+            Token::Bool(byte) => Self::Bool(byte != 0),
+            Token::SmallInt(small) => Self::Int(i64::from(small)),
+            Token::Int(int) => Self::Int(int),
+            Token::Double(double) => Self::Double(double),
+            Token::Date(seconds) => Self::Date(Date::from_seconds(seconds)),
+            Token::Uuid(bytes) => Self::Uuid(Uuid::from_bytes(*bytes)),
+            Token::EmptyString => Self::String(Text(&[])),
+            Token::ShortString(text) | Token::String(text) => Self::String(Text(text)),
+            Token::Data(data) => Self::Data(data),
+            Token::EmptyArray => Self::Array(ArrayView { count: 0, reader: *reader }),
+            Token::Array(count) => Self::Array(ArrayView { count, reader: *reader }),
+            Token::EmptyDict => Self::Dict(DictView { count: 0, reader: *reader }),
+            Token::Dict(count) => Self::Dict(DictView { count, reader: *reader }),
+            Token::Vector(items) => Self::Vector(VectorView { items }),
+        })
+    }
+
+    /// An owned copy.
+    pub fn to_value(self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(value) => Value::Bool(value),
+            Self::Int(value) => Value::Int(value),
+            Self::Double(value) => Value::Double(value),
+            Self::Date(value) => Value::Date(value),
+            Self::Uuid(value) => Value::Uuid(value),
+            Self::String(text) => Value::String(text.as_str().to_owned()),
+            Self::Data(data) => Value::Data(data.to_owned()),
+            Self::Array(array) => Value::Array(array.iter().map(Self::to_value).collect()),
+            Self::Dict(dict) => Value::Dict(dict.to_dict()),
+            Self::Vector(vector) => Value::Vector(Vector::from_upper_halves(vector.upper_halves().collect())),
+        }
+    }
+}
+
+/// An array, read in place.
+#[derive(Debug, Clone, Copy)]
+pub struct ArrayView<'a> {
+    count: u16,
+    reader: Reader<'a>,
+}
+
+impl<'a> ArrayView<'a> {
+    /// How many items there are.
+    pub fn len(&self) -> usize {
+        usize::from(self.count)
+    }
+
+    /// Whether there is no item.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The items in order.
+    pub fn iter(&self) -> Items<'a> {
+        Items { reader: self.reader, remaining: self.count }
+    }
+}
+
+/// A nested dict, read in place.
+#[derive(Debug, Clone, Copy)]
+pub struct DictView<'a> {
+    count: u16,
+    reader: Reader<'a>,
+}
+
+impl<'a> DictView<'a> {
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        usize::from(self.count)
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The value under `key`.
+    pub fn get(&self, key: &str) -> Option<ValueView<'a>> {
+        let mut reader = self.reader;
+        for _ in 0..self.count {
+            if names_match(entry_key(&mut reader).ok()?, key) {
+                return Some(ValueView::at(reader));
+            }
+            skip_value(&mut reader)?;
+        }
+        None
+    }
+
+    /// The entries in canonical order.
+    pub fn iter(&self) -> Entries<'a> {
+        Entries { reader: self.reader, remaining: self.count, top_level: false }
+    }
+
+    /// An owned copy.
+    pub fn to_dict(&self) -> Dict {
+        self.iter().map(|(key, value)| (Key::from(key.as_str()), value.to_value())).collect()
+    }
+}
+
+/// A vector, read in place.
+#[derive(Debug, Clone, Copy)]
+pub struct VectorView<'a> {
+    items: &'a [u8],
+}
+
+impl<'a> VectorView<'a> {
+    /// How many items there are.
+    pub fn len(&self) -> usize {
+        self.items.len() / 4
+    }
+
+    /// Whether there is no item.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// The upper halves of the items' bits.
+    pub fn upper_halves(&self) -> impl ExactSizeIterator<Item = u32> + 'a {
+        self.items.as_chunks::<4>().0.iter().map(|item| u32::from_be_bytes(*item))
+    }
+
+    /// The items; the lower 32 bits of each are zero.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = f64> + 'a {
+        self.upper_halves().map(widen)
+    }
+}
+
+/// The items of an array.
+#[derive(Debug, Clone)]
+pub struct Items<'a> {
+    reader: Reader<'a>,
+    remaining: u16,
+}
+
+impl<'a> Iterator for Items<'a> {
+    type Item = ValueView<'a>;
+
+    fn next(&mut self) -> Option<ValueView<'a>> {
+        self.remaining = self.remaining.checked_sub(1)?;
+        read_past(&mut self.reader)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (usize::from(self.remaining), Some(usize::from(self.remaining)))
+    }
+}
+
+impl ExactSizeIterator for Items<'_> {}
+
+/// The fields of a record, or the entries of a dict.
+#[derive(Debug, Clone)]
+pub struct Entries<'a> {
+    reader: Reader<'a>,
+    remaining: u16,
+    top_level: bool,
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = (Text<'a>, ValueView<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.remaining = self.remaining.checked_sub(1)?;
+        let keys = if self.top_level { Keys::Fields } else { Keys::Entries };
+        let key = keys.read(&mut self.reader)??;
+        Some((key, read_past(&mut self.reader)?))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (usize::from(self.remaining), Some(usize::from(self.remaining)))
+    }
+}
+
+impl ExactSizeIterator for Entries<'_> {}
+
+/// One value met on a [`Walk`].
+#[derive(Debug, Clone, Copy)]
+pub struct Step<'a> {
+    /// How many containers are around the value, the record not counted: 0 for a field of the record.
+    pub depth: usize,
+    /// The key, unless the value is an item of an array.
+    pub key: Option<Text<'a>>,
+    /// The value. What a container holds follows in later steps with a greater depth.
+    pub value: ValueView<'a>,
+}
+
+/// Every value of a record in one linear pass, containers before what they hold. Allocates nothing.
+#[derive(Debug, Clone)]
+pub struct Walk<'a> {
+    reader: Reader<'a>,
+    /// The containers that are open, outermost first, the record itself at index 0.
+    levels: [Level; MAX_NESTING + 1],
+    depth: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Level {
+    remaining: u16,
+    keys: Keys,
+}
+
+/// How the members of a container are named.
+#[derive(Debug, Clone, Copy)]
+enum Keys {
+    Fields,
+    Entries,
+    None,
+}
+
+impl Keys {
+    /// The next member's key: `Some(None)` where members have none.
+    #[inline]
+    fn read<'a>(self, reader: &mut Reader<'a>) -> Option<Option<Text<'a>>> {
+        Some(match self {
+            Self::None => None,
+            Self::Entries => Some(Text(entry_key(reader).ok()?)),
+            Self::Fields => Some(match FieldKey::read(reader).ok()? {
+                FieldKey::Common(id) => Text(id.name().as_bytes()),
+                FieldKey::Named(name) => Text(name),
+            }),
+        })
+    }
+}
+
+impl<'a> Walk<'a> {
+    fn new(reader: Reader<'a>, first: Level) -> Self {
+        Self { reader, levels: [first; MAX_NESTING + 1], depth: 0 }
+    }
+}
+
+impl<'a> Iterator for Walk<'a> {
+    type Item = Step<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Step<'a>> {
+        loop {
+            let level = self.levels.get_mut(self.depth)?;
+            let Some(remaining) = level.remaining.checked_sub(1) else {
+                self.depth = self.depth.checked_sub(1)?;
+                continue;
+            };
+            level.remaining = remaining;
+            let key = level.keys.read(&mut self.reader)?;
+            let value = ValueView::head(&mut self.reader)?;
+            let step = Step { depth: self.depth, key, value };
+            let inner = match value {
+                ValueView::Array(array) => Level { remaining: array.count, keys: Keys::None },
+                ValueView::Dict(dict) => Level { remaining: dict.count, keys: Keys::Entries },
+                _ => return Some(step),
+            };
+            let depth = self.depth.saturating_add(1);
+            *self.levels.get_mut(depth)? = inner;
+            self.depth = depth;
+            return Some(step);
+        }
+    }
+}
+
+/// Whether a key in the bytes names the field that is asked for.
+#[inline]
+fn names_match(key: &[u8], name: &str) -> bool {
+    key == name.as_bytes()
+        || (!(key.is_ascii() && name.is_ascii()) && keys_are_equivalent(Text(key).as_str(), name))
+}
+
+/// Reads a value and moves past all of it.
+#[inline]
+fn read_past<'a>(reader: &mut Reader<'a>) -> Option<ValueView<'a>> {
+    let mut ahead = *reader;
+    let value = ValueView::head(&mut ahead)?;
+    match value {
+        ValueView::Array(_) | ValueView::Dict(_) => skip_value(reader)?,
+        _ => *reader = ahead,
+    }
+    Some(value)
+}
+
+/// Moves past a value. Recursion ends at the nesting that validation allowed.
+#[inline]
+fn skip_value(reader: &mut Reader<'_>) -> Option<()> {
+    match Token::read(reader).ok()? {
+        Token::Array(count) => skip_items(reader, count),
+        Token::Dict(count) => skip_entries(reader, count),
+        _ => Some(()),
+    }
+}
+
+fn skip_items(reader: &mut Reader<'_>, count: u16) -> Option<()> {
+    (0..count).try_for_each(|_| skip_value(reader))
+}
+
+fn skip_entries(reader: &mut Reader<'_>, count: u16) -> Option<()> {
+    (0..count).try_for_each(|_| {
+        entry_key(reader).ok()?;
+        skip_value(reader)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blazebinary::encode_record;
+
+    fn sample() -> Vec<u8> {
+        let inner =
+            Dict::from_iter([("x", Value::Array(vec![1i64.into(), "two".into()])), ("y", Value::Null)]);
+        let record = Record::from_iter([
+            ("id", Value::Uuid(Uuid::from_u128(7))),
+            ("e\u{301}", 5i64.into()),
+            ("nested", inner.into()),
+            ("zip", "10115".into()),
+        ]);
+        let mut bytes = Vec::new();
+        encode_record(&record, Layout::V2, &mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn fields_are_found_by_name_however_it_is_spelled() {
+        let bytes = sample();
+        let view = RecordView::canonical(&bytes).unwrap();
+        assert_eq!(view.id(), Some(Uuid::from_u128(7)));
+        assert!(matches!(view.get("\u{E9}"), Some(ValueView::Int(5))));
+        assert!(matches!(view.get("zip"), Some(ValueView::String(text)) if text == "10115"));
+        let Some(ValueView::Dict(nested)) = view.get("nested") else { panic!() };
+        assert!(matches!(nested.get("y"), Some(ValueView::Null)));
+        assert!(nested.get("z").is_none() && view.get("absent").is_none());
+    }
+
+    #[test]
+    fn a_walk_meets_every_value_once_with_its_depth() {
+        let bytes = sample();
+        let view = RecordView::canonical(&bytes).unwrap();
+        let steps: Vec<(usize, String)> =
+            view.walk().map(|step| (step.depth, step.key.map_or("-", Text::as_str).to_owned())).collect();
+        let expected =
+            [(0, "id"), (0, "nested"), (1, "x"), (2, "-"), (2, "-"), (1, "y"), (0, "zip"), (0, "e\u{301}")];
+        assert_eq!(steps, expected.map(|(depth, key)| (depth, key.to_owned())));
+    }
+
+    #[test]
+    fn an_owned_copy_encodes_to_the_same_bytes() {
+        let bytes = sample();
+        let view = RecordView::canonical(&bytes).unwrap();
+        let mut again = Vec::new();
+        encode_record(&view.to_record(), view.layout(), &mut again).unwrap();
+        assert_eq!(again, bytes);
+    }
+}

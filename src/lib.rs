@@ -1,0 +1,18 @@
+//! BlazeDB: one self-hosted binary that is an application database, a real-time sync service and an
+//! observability store, speaking one encoding (BlazeBinary) on disk and on the wire.
+//!
+//! The crate is built in layers and arrows point down only; `ARCHITECTURE.md` draws them and
+//! `tests/suite/house.rs` checks them. The layers that exist today, lowest first:
+//!
+//! - [`blazebinary`]: values, records, the codec, the total order, typed JSON;
+//! - [`wire`]: frames and messages over plain buffers.
+//!
+//! Everything below `transport` builds without network crates (`--no-default-features`), reads no clock,
+//! socket or disk, and contains no `unsafe` code.
+
+#![forbid(unsafe_code)]
+
+pub mod blazebinary;
+#[cfg(feature = "cli")]
+pub mod cli;
+pub mod wire;
