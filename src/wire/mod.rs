@@ -2,6 +2,30 @@
 //!
 //! This module knows nothing of sockets, clocks or connections: bytes in, messages out, and back.
 
+mod clock;
+mod credit_limit;
+mod encoded;
+#[rustfmt::skip] // Generated.
+mod error_code;
+mod error_table;
 pub mod header;
+pub mod limits;
+pub mod message;
+mod message_error;
+mod name;
+mod payload;
+mod position;
+mod record;
+mod scope;
 
+pub use clock::{Clock, MAX_CLOCK_MS};
+pub use credit_limit::{CreditLimit, Lane};
+pub use encoded::{EncodedDict, EncodedStrings};
+pub use error_code::ErrorCode;
 pub use header::{Flags, Header, HeaderError, MessageType};
+pub use message::Message;
+pub use message_error::{MessageError, MessageErrorKind};
+pub use name::{CollectionName, DatabaseName, InvalidName, MAX_NAME_BYTES};
+pub use position::{POSITION_BYTES, ParsePositionError, Position};
+pub use record::{FramedRecord, RECORD_OVERHEAD_BYTES};
+pub use scope::{Fault, Scope, Subject};
