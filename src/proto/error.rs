@@ -11,7 +11,7 @@
 use thiserror::Error;
 
 use super::outbox::Refusal;
-use crate::wire::{ErrorCode, Fault, FrameError, MessageError};
+use crate::wire::{CompressionError, ErrorCode, Fault, FlagError, FrameError, InvalidName, MessageError};
 
 /// What a peer did that it must not. The connection answers with an Error of [`Violation::code`] and ends.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -23,6 +23,9 @@ pub enum Violation {
     /// A payload that is not the message its frame announces.
     #[error(transparent)]
     Malformed(MessageError),
+    /// A compressed payload that does not become what it declares.
+    #[error(transparent)]
+    BadCompression(CompressionError),
     /// A sequence that is not the one after the frame before.
     #[error("a frame has sequence {found}, after the frame before it {expected} was due")]
     SequenceGap {
@@ -40,13 +43,8 @@ pub enum Violation {
         why: &'static str,
     },
     /// A flag that is set or missing against the rules for the message.
-    #[error("a message of type {message_type:#04x} has flags {flags:#04x}, which it must not have")]
-    UnexpectedFlag {
-        /// Its type.
-        message_type: u8,
-        /// Its flags.
-        flags: u8,
-    },
+    #[error(transparent)]
+    UnexpectedFlag(FlagError),
     /// No protocol version in common.
     #[error("versions {min} to {max} were offered; version {VERSION} is spoken here", VERSION = crate::wire::header::VERSION)]
     UnsupportedVersion {
@@ -67,6 +65,9 @@ pub enum Violation {
         /// Its bytes.
         bytes: u64,
     },
+    /// A Credit for a lane or request that this side does not send on.
+    #[error("a Credit is for something that its receiver does not send on")]
+    ForeignCredit,
     /// A limit that fell.
     #[error("a credit limit fell below an earlier one")]
     CreditFell,
@@ -120,13 +121,14 @@ impl Violation {
         match self {
             Self::BadFrame(error) => error.code(),
             Self::Malformed(error) => error.code(),
+            Self::BadCompression(_) => ErrorCode::BadCompression,
             Self::SequenceGap { .. } => ErrorCode::SequenceGap,
             Self::UnexpectedMessage { .. } | Self::UnknownRequest { .. } => ErrorCode::UnexpectedMessage,
-            Self::UnexpectedFlag { .. } => ErrorCode::UnexpectedFlag,
+            Self::UnexpectedFlag(_) => ErrorCode::UnexpectedFlag,
             Self::UnsupportedVersion { .. } => ErrorCode::UnsupportedVersion,
             Self::InvalidWelcome { .. } => ErrorCode::InvalidField,
             Self::CreditExceeded { .. } => ErrorCode::CreditExceeded,
-            Self::CreditFell => ErrorCode::InvalidCredit,
+            Self::CreditFell | Self::ForeignCredit => ErrorCode::InvalidCredit,
             Self::ControlFlood => ErrorCode::ControlFlood,
             Self::OperationNumberGap { .. } => ErrorCode::OperationNumberGap,
             Self::OperationWindowExceeded { .. } => ErrorCode::OperationWindowExceeded,
@@ -222,6 +224,9 @@ fn deadline_text(deadline: Deadline) -> &'static str {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Misuse {
+    /// A configuration whose database cannot exist.
+    #[error(transparent)]
+    InvalidDatabase(InvalidName),
     /// Before the handshake is done.
     #[error("the handshake is not done")]
     NotEstablished,
@@ -248,6 +253,17 @@ pub enum Misuse {
     /// A message that does not fit one frame.
     #[error("a message of {0} bytes does not fit one frame")]
     TooLarge(usize),
+}
+
+/// Why a Hello was not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum AcceptError {
+    /// The node's numbers do not fit what is decided; the client was refused by this code.
+    #[error("the client was refused: {}", .0.text())]
+    Identity(ErrorCode),
+    /// The call does not fit the state of the connection.
+    #[error(transparent)]
+    Misuse(#[from] Misuse),
 }
 
 /// Why an operation was not taken.

@@ -17,7 +17,8 @@ use uuid::Uuid;
 
 use super::error::SubmitError;
 use super::limits::{DEFAULT_OUTBOX_BYTES, MAX_OPERATION_WINDOW};
-use crate::wire::{AckLevel, ErrorCode, Position};
+use crate::wire::ErrorCode;
+use crate::wire::message::AckLevel;
 
 /// An operation's result, as the client learns it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,7 +14,8 @@
 
 use std::collections::VecDeque;
 
-use crate::wire::{AckLevel, Position};
+use crate::wire::Position;
+use crate::wire::message::AckLevel;
 
 /// What an engine decided about an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
