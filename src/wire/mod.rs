@@ -3,11 +3,15 @@
 //! This module knows nothing of sockets, clocks or connections: bytes in, messages out, and back.
 
 mod clock;
+mod compression;
 mod credit_limit;
 mod encoded;
 #[rustfmt::skip] // Generated.
 mod error_code;
 mod error_table;
+mod frame;
+mod frame_buffer;
+mod flag_rules;
 pub mod header;
 pub mod limits;
 pub mod message;
@@ -19,9 +23,15 @@ mod record;
 mod scope;
 
 pub use clock::{Clock, MAX_CLOCK_MS};
+pub use compression::{CompressionError, compress, decompress};
 pub use credit_limit::{CreditLimit, Lane};
 pub use encoded::{EncodedDict, EncodedStrings};
 pub use error_code::ErrorCode;
+pub use flag_rules::{FlagError, check_flags, flags_to_send};
+pub use frame::{
+    FRAME_OVERHEAD_BYTES, Frame, FrameDecoder, FrameError, PayloadTooLong, encode_frame, encode_frame_with,
+};
+pub use frame_buffer::FrameBuffer;
 pub use header::{Flags, Header, HeaderError, MessageType};
 pub use message::Message;
 pub use message_error::{MessageError, MessageErrorKind};
