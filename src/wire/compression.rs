@@ -33,7 +33,9 @@ pub enum CompressionError {
     #[error("the plain length of {0} bytes is not above the compressed length")]
     NoGain(u32),
     /// The plain length passes what compression can reach.
-    #[error("a plain length of {0} bytes is declared, over {MAX_COMPRESSION_RATIO} times the compressed length")]
+    #[error(
+        "a plain length of {0} bytes is declared, over {MAX_COMPRESSION_RATIO} times the compressed length"
+    )]
     RatioTooHigh(u32),
     /// The block is broken, or does not become the declared length.
     #[error("the LZ4 block is broken or does not have the declared plain length")]
@@ -205,11 +207,15 @@ mod tests {
             (declared(255 * 11 + 1, &BLOCK), CompressionError::RatioTooHigh(2806)),
             (declared(36, &BLOCK), CompressionError::BadBlock),
             (declared(34, &BLOCK), CompressionError::BadBlock),
-            (declared(35, &[0x1F, b'a', 2, 0, 10, 0x50, b'b', b'b', b'b', b'b', b'b']), CompressionError::BadBlock),
+            (
+                declared(35, &[0x1F, b'a', 2, 0, 10, 0x50, b'b', b'b', b'b', b'b', b'b']),
+                CompressionError::BadBlock,
+            ),
         ];
         for (payload, error) in cases {
             let mut plain = Vec::new();
-            let used = allocation_counter::measure(|| assert_eq!(decompress(&payload, &mut plain), Err(error)));
+            let used =
+                allocation_counter::measure(|| assert_eq!(decompress(&payload, &mut plain), Err(error)));
             assert_eq!(used.count_total, 0, "{error}");
         }
         for end in 0..BLOCK.len() {

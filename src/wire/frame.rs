@@ -178,7 +178,9 @@ impl FrameDecoder {
             self.hashed_in_all += fresh.len();
         }
         let trailer = buffer.get(end..).and_then(<[u8]>::first_chunk::<TRAILER_BYTES>);
-        let (Some(trailer), Some(payload)) = (trailer, buffer.get(HEADER_BYTES..end)) else { return Ok(None) };
+        let (Some(trailer), Some(payload)) = (trailer, buffer.get(HEADER_BYTES..end)) else {
+            return Ok(None);
+        };
         let hasher = std::mem::replace(&mut self.hasher, crc32fast::Hasher::new());
         let (stored, computed) = (u32::from_be_bytes(*trailer), hasher.finalize());
         if stored != computed {

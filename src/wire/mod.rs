@@ -9,9 +9,9 @@ mod encoded;
 #[rustfmt::skip] // Generated.
 mod error_code;
 mod error_table;
+mod flag_rules;
 mod frame;
 mod frame_buffer;
-mod flag_rules;
 pub mod header;
 pub mod limits;
 pub mod message;

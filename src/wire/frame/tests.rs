@@ -88,9 +88,10 @@ fn every_flipped_bit_is_found() {
             0..=4 => assert_eq!(error, FrameError::BadMagic),
             5 => assert!(matches!(error, FrameError::UnsupportedVersion(_))),
             11 if bit % 8 > 2 => assert!(matches!(error, FrameError::ReservedFlags(_))),
-            7 | 8 => assert!(
-                matches!(error, FrameError::PayloadTooLarge { .. } | FrameError::ChecksumMismatch { .. })
-            ),
+            7 | 8 => assert!(matches!(
+                error,
+                FrameError::PayloadTooLarge { .. } | FrameError::ChecksumMismatch { .. }
+            )),
             _ => assert!(matches!(error, FrameError::ChecksumMismatch { .. }), "bit {bit}: {error}"),
         }
         bytes[bit / 8] ^= 1 << (bit % 8);
