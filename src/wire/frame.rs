@@ -7,7 +7,8 @@ use thiserror::Error;
 
 use super::error_code::ErrorCode;
 use super::header::{
-    Flags, HEADER_BYTES, Header, HeaderError, MAGIC, MAX_PAYLOAD_BYTES, TRAILER_BYTES, VERSION,
+    Flags, HEADER_BYTES, Header, HeaderError, MAGIC, MAX_PAYLOAD_BYTES, PayloadTooLong, TRAILER_BYTES,
+    VERSION,
 };
 
 /// Bytes that a frame takes beside its payload: header and checksum.
@@ -215,11 +216,6 @@ fn check_beginning(checked: usize, buffer: &[u8]) -> Result<usize, FrameError> {
     Ok(buffer.len())
 }
 
-/// A payload over [`MAX_PAYLOAD_BYTES`]: the caller's fault. Nothing was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("a payload has at most {max} bytes, this one has {0}; split it", max = MAX_PAYLOAD_BYTES)]
-pub struct PayloadTooLong(pub usize);
-
 /// Appends a frame to `out`; its payload is what `write_payload` appends, written once and where it stays.
 /// Returns the frame's length. Of `sequence` the lower 24 bits are written.
 ///
@@ -236,16 +232,11 @@ pub fn encode_frame_with(
     out.extend_from_slice(&[0; HEADER_BYTES]);
     write_payload(out);
     let length = out.len().saturating_sub(start).saturating_sub(HEADER_BYTES);
-    let payload_bytes = match u32::try_from(length) {
-        Ok(payload_bytes) if length <= MAX_PAYLOAD_BYTES => payload_bytes,
-        _ => {
-            out.truncate(start);
-            return Err(PayloadTooLong(length));
-        }
-    };
+    let header =
+        Header::for_payload(message_type, flags, sequence, length).inspect_err(|_| out.truncate(start))?;
     let frame = out.get_mut(start..).unwrap_or_default();
     if let Some(place) = frame.first_chunk_mut() {
-        *place = Header { message_type, payload_bytes, flags, sequence }.to_bytes();
+        *place = header.to_bytes();
     }
     let checksum = crc32fast::hash(frame);
     out.extend_from_slice(&checksum.to_be_bytes());

@@ -12,6 +12,8 @@ mod error_table;
 mod flag_rules;
 mod frame;
 mod frame_buffer;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod header;
 pub mod limits;
 pub mod message;
@@ -28,11 +30,9 @@ pub use credit_limit::{CreditLimit, Lane};
 pub use encoded::{EncodedDict, EncodedStrings};
 pub use error_code::ErrorCode;
 pub use flag_rules::{FlagError, check_flags, flags_to_send};
-pub use frame::{
-    FRAME_OVERHEAD_BYTES, Frame, FrameDecoder, FrameError, PayloadTooLong, encode_frame, encode_frame_with,
-};
+pub use frame::{FRAME_OVERHEAD_BYTES, Frame, FrameDecoder, FrameError, encode_frame, encode_frame_with};
 pub use frame_buffer::FrameBuffer;
-pub use header::{Flags, Header, HeaderError, MessageType};
+pub use header::{Flags, Header, HeaderError, MessageType, PayloadTooLong};
 pub use message::Message;
 pub use message_error::{MessageError, MessageErrorKind};
 pub use name::{CollectionName, DatabaseName, InvalidName, MAX_NAME_BYTES};
