@@ -6,7 +6,8 @@
 //!
 //! - [`blazebinary`]: values, records, the codec, the total order, typed JSON;
 //! - [`wire`]: frames and messages over plain buffers;
-//! - [`proto`]: the connection protocol as a pure state machine, without IO.
+//! - [`proto`]: the connection protocol as a pure state machine, without IO;
+//! - `transport`: frames over byte streams (feature `net`).
 //!
 //! Everything below `transport` builds without network crates (`--no-default-features`), reads no clock,
 //! socket or disk, and contains no `unsafe` code.
@@ -17,4 +18,6 @@ pub mod blazebinary;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod proto;
+#[cfg(feature = "net")]
+pub mod transport;
 pub mod wire;

@@ -1,6 +1,7 @@
 //! Every limit of frames and messages, each with its reason.
 
 pub use super::header::MAX_PAYLOAD_BYTES;
+pub use crate::blazebinary::limits::MAX_RECORD_BYTES;
 
 /// The largest payload before the handshake is done, in bytes. A hello takes about 100; more would let strangers
 /// make the server hold memory for them.
@@ -38,8 +39,3 @@ pub const MIN_COMPRESSION_GAIN_DIVISOR: usize = 8;
 /// The most plain bytes that one compressed byte may stand for: what an LZ4 block can reach by itself (a length
 /// byte adds 255), so that no honest sender meets it.
 pub const MAX_COMPRESSION_RATIO: usize = 255;
-
-/// By how much a decompression buffer is grown at most beyond what the compressed bytes have proven, in bytes.
-pub const DECOMPRESSION_STEP_BYTES: usize = 64 << 10;
-
-pub use crate::blazebinary::limits::MAX_RECORD_BYTES;

@@ -1,1 +1,3 @@
 //! The one integration test binary: few binaries keep the build quick.
+
+mod generated;

@@ -48,3 +48,42 @@ impl Ack {
         out.extend_from_slice(&self.position.to_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::Message;
+    use super::super::testing::{any as of, check, rejects, round_trip};
+    use super::*;
+    use crate::wire::MessageErrorKind as Kind;
+
+    const REST: &str = "0000000000000102 0000000000000003 00000001000000000000000000000009";
+
+    #[test]
+    fn an_ack_is_read_and_written() {
+        let position = Position { epoch: 1, partition: 0, seq: 9 };
+        let ack = |lane, level| Message::Ack(Ack { lane, level, number: 258, unchanged: 3, position });
+        check(&format!("00 01 {REST}"), ack(Lane::Work, AckLevel::Durable));
+        check(&format!("01 00 {REST}"), ack(Lane::Telemetry, AckLevel::Accepted));
+        check(&format!("00 02 {REST}"), ack(Lane::Work, AckLevel::Replicated));
+    }
+
+    #[test]
+    fn what_is_not_defined_is_refused() {
+        rejects(7, "02 01", 0, Kind::UnknownValue { field: "lane", value: 2 });
+        rejects(7, "00 03", 1, Kind::UnknownValue { field: "level", value: 3 });
+        rejects(7, "00 01 0000000000000000", 2, Kind::Zero { field: "number" });
+    }
+
+    proptest! {
+        #[test]
+        fn acks_come_back(
+            (lane, level) in (0u8..2, 0u8..3),
+            (number, unchanged, position) in (1u64.., any::<u64>(), of::position()),
+        ) {
+            let (lane, level) = (Lane::from_byte(lane).unwrap(), AckLevel::from_byte(level).unwrap());
+            round_trip(&Message::Ack(Ack { lane, level, number, unchanged, position }));
+        }
+    }
+}

@@ -56,3 +56,47 @@ impl Credit {
         self.limit.write(out);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::Message;
+    use super::super::testing::{any as of, check, rejects, round_trip};
+    use super::*;
+
+    #[test]
+    fn each_scope_is_read_and_written() {
+        let limit = CreditLimit { frames: 256, bytes: 1 << 20 };
+        for (hex, scope) in [
+            ("00 0000000000000000", CreditScope::Lane(Lane::Work)),
+            ("01 0000000000000000", CreditScope::Lane(Lane::Telemetry)),
+            ("02 0000000000000102", CreditScope::Request(258)),
+        ] {
+            check(
+                &format!("{hex} 0000000000000100 0000000000100000"),
+                Message::Credit(Credit { scope, limit }),
+            );
+        }
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        rejects(0x16, "03", 0, Kind::UnknownValue { field: "scope", value: 3 });
+        for hex in ["00 0000000000000001", "01 0000000000000001", "02 0000000000000000"] {
+            rejects(0x16, hex, 1, Kind::Inconsistent { field: "id" });
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn credits_come_back(scope in 0u8..3, id in 1u64.., limit in of::credit()) {
+            let scope = match scope {
+                0 => CreditScope::Lane(Lane::Work),
+                1 => CreditScope::Lane(Lane::Telemetry),
+                _ => CreditScope::Request(id),
+            };
+            round_trip(&Message::Credit(Credit { scope, limit }));
+        }
+    }
+}

@@ -53,3 +53,83 @@ impl<'a> Error<'a> {
         self.detail.append_or_null(out);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::Message;
+    use super::super::testing::{check, rejects, round_trip};
+    use super::*;
+    use crate::blazebinary::{DecodeErrorKind, Dict};
+    use crate::wire::ErrorCode;
+
+    #[test]
+    fn an_error_is_read_and_written() {
+        check(
+            "00 0000000000000000 0006 23676170 0b",
+            Message::Error(Error {
+                subject: Subject::Connection,
+                code: ErrorCode::SequenceGap.number(),
+                message: "gap",
+                detail: EncodedDict::NONE,
+            }),
+        );
+        check(
+            "01 0000000000000102 006c 11 09 0001 0004 6974656d 1203",
+            Message::Error(Error {
+                subject: Subject::Operation(258),
+                code: 108,
+                message: "",
+                detail: EncodedDict::new(Dict::from_iter([("item", 3i64)])).unwrap(),
+            }),
+        );
+        let later =
+            Error { subject: Subject::Request(5), code: 9_999, message: "", detail: EncodedDict::NONE };
+        check("02 0000000000000005 270f 11 0b", Message::Error(later));
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        rejects(8, "03", 0, Kind::UnknownValue { field: "scope", value: 3 });
+        for hex in ["00 0000000000000001", "01 0000000000000000", "02 0000000000000000"] {
+            rejects(8, hex, 1, Kind::Inconsistent { field: "id" });
+        }
+        rejects(8, "00 0000000000000000 0000", 9, Kind::Zero { field: "code" });
+        rejects(8, "00 0000000000000000 0006 0b 0b", 11, Kind::WrongType { field: "message" });
+        rejects(8, "00 0000000000000000 0006 11 19", 12, Kind::WrongType { field: "detail" });
+        let kind = Kind::Value(DecodeErrorKind::NonCanonicalString);
+        rejects(8, "00 0000000000000000 0006 01 00000001 78 0b", 11, kind);
+    }
+
+    #[test]
+    fn text_over_its_limit_is_cut_by_the_writer_and_refused_by_the_reader() {
+        let message = "é".repeat(MAX_TEXT_BYTES);
+        let error =
+            Error { subject: Subject::Connection, code: 1, message: &message, detail: EncodedDict::NONE };
+        let mut bytes = Vec::new();
+        Message::Error(error).encode(&mut bytes);
+        let Ok(Message::Error(read)) = Message::decode(8, &bytes) else { panic!() };
+        assert_eq!(read.message.len(), MAX_TEXT_BYTES);
+        let long = format!("00 0000000000000000 0001 01 00000401 {} 0b", "61".repeat(MAX_TEXT_BYTES + 1));
+        rejects(8, &long, 11, Kind::TooLong { field: "message", max: MAX_TEXT_BYTES });
+    }
+
+    proptest! {
+        #[test]
+        fn errors_come_back(
+            (scope, id, code) in (0u8..3, 1u64.., 1u16..),
+            message in ".{0,200}",
+            detail in prop::collection::vec(("[a-z]{1,8}", any::<i64>()), 0..4),
+        ) {
+            let subject = match scope {
+                0 => Subject::Connection,
+                1 => Subject::Operation(id),
+                _ => Subject::Request(id),
+            };
+            let detail = detail.iter().map(|(key, value)| (key.as_str(), *value)).collect();
+            let detail = EncodedDict::new(detail).unwrap();
+            round_trip(&Message::Error(Error { subject, code, message: &message, detail }));
+        }
+    }
+}

@@ -237,3 +237,104 @@ impl ChangesBuilder {
         self.bytes.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::Message;
+    use super::super::testing::{EMPTY_RECORD, EMPTY_RECORD_BYTES, any as of, check, rejects, round_trip};
+    use super::*;
+
+    const POSITION: Position = Position { epoch: 1, partition: 0, seq: 9 };
+
+    /// An event of request 6 at position 1.0.9.
+    fn head(kind: u8) -> String {
+        format!("0000000000000006 {kind:02x} 00000001000000000000000000000009")
+    }
+
+    fn event(kind: EventKind<'_>) -> Message<'_> {
+        Message::Event(Event { id: 6, position: POSITION, kind })
+    }
+
+    #[test]
+    fn each_kind_is_read_and_written() {
+        let id = Uuid::from_u128(0x0001_0203_0405_0607_0809_0a0b_0c0d_0e0f);
+        let mut builder = ChangesBuilder::new();
+        assert_eq!(builder.changes(), None);
+        let put = ChangeKind::Put(FramedRecord::new(EMPTY_RECORD_BYTES).unwrap());
+        builder.push(Change { seq: 8, last: false, kind: put }).unwrap();
+        builder.push(Change { seq: 9, last: true, kind: ChangeKind::Delete(id) }).unwrap();
+        check(
+            &format!(
+                "{} 0002 01 0000000000000008 {EMPTY_RECORD} 82 0000000000000009 000102030405060708090a0b0c0d0e0f",
+                head(1)
+            ),
+            event(EventKind::Changes(builder.changes().unwrap())),
+        );
+        check(&head(2), event(EventKind::CaughtUp));
+        let oldest = Position { epoch: 1, partition: 0, seq: 4 };
+        let reset = EventKind::Reset { code: 300, oldest };
+        check(&format!("{} 012c 00000001000000000000000000000004", head(3)), event(reset));
+        check(&head(4), event(EventKind::Waiting));
+        check(&head(5), event(EventKind::Heartbeat));
+        check(&head(6), event(EventKind::Ended));
+    }
+
+    #[test]
+    fn what_is_not_defined_is_refused() {
+        rejects(0x10, &head(0), 8, Kind::UnknownValue { field: "kind", value: 0 });
+        rejects(0x10, &head(7), 8, Kind::UnknownValue { field: "kind", value: 7 });
+        rejects(0x10, &format!("{} 0000", head(1)), 25, Kind::Zero { field: "count" });
+        for value in [0u8, 3, 0x41, 0x80] {
+            let kind = Kind::UnknownValue { field: "change kind", value };
+            rejects(0x10, &format!("{} 0001 {value:02x}", head(1)), 27, kind);
+        }
+        rejects(0x10, &format!("{} 0000", head(3)), 25, Kind::Zero { field: "code" });
+        let damaged = EMPTY_RECORD.replacen("969e", "969f", 1);
+        let kind = Kind::RecordChecksumMismatch { stored: 0x969f_c96f, computed: 0x969e_c96f };
+        rejects(0x10, &format!("{} 0001 01 0000000000000008 {damaged}", head(1)), 36, kind);
+    }
+
+    #[test]
+    fn a_frame_is_closed_at_32_kib_and_a_larger_change_travels_alone() {
+        let delete = Change { seq: 1, last: true, kind: ChangeKind::Delete(Uuid::nil()) };
+        let mut builder = ChangesBuilder::new();
+        while builder.push(delete).is_ok() {}
+        // A deletion takes 1 + 8 + 16 bytes; (32,768 - 27) / 25 = 1,309 of them fit.
+        assert_eq!(builder.changes().unwrap().len(), 1_309);
+        let large = vec![0; 40_000];
+        let large = Change { kind: ChangeKind::Put(FramedRecord::new(&large).unwrap()), ..delete };
+        assert_eq!(builder.push(large), Err(FrameFull));
+        builder.clear();
+        assert_eq!(builder.push(large), Ok(()));
+        assert_eq!(builder.push(delete), Err(FrameFull));
+    }
+
+    proptest! {
+        #[test]
+        fn events_come_back(
+            (id, position, oldest, code) in (1u64.., of::position(), of::position(), 1u16..),
+            changes in prop::collection::vec((any::<(u64, bool, bool)>(), of::record(), of::id()), 1..20),
+        ) {
+            let mut builder = ChangesBuilder::new();
+            for ((seq, last, delete), record, id) in &changes {
+                let put = ChangeKind::Put(FramedRecord::new(record).unwrap());
+                let kind = if *delete { ChangeKind::Delete(*id) } else { put };
+                builder.push(Change { seq: *seq, last: *last, kind }).unwrap();
+            }
+            let built = builder.changes().unwrap();
+            prop_assert_eq!(built.iter().count(), changes.len());
+            for kind in [
+                EventKind::Changes(built),
+                EventKind::CaughtUp,
+                EventKind::Reset { code, oldest },
+                EventKind::Waiting,
+                EventKind::Heartbeat,
+                EventKind::Ended,
+            ] {
+                round_trip(&Message::Event(Event { id, position, kind }));
+            }
+        }
+    }
+}

@@ -36,3 +36,26 @@ impl<'a> Goodbye<'a> {
         put_string(self.message, MAX_TEXT_BYTES, out);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Message;
+    use super::super::testing::{check, rejects, round_trip};
+    use super::*;
+    use crate::wire::MessageErrorKind as Kind;
+
+    #[test]
+    fn a_goodbye_is_read_and_written() {
+        check("0000 00000000 11", Message::Goodbye(Goodbye { code: 0, retry_after_ms: 0, message: "" }));
+        let busy = Goodbye { code: 503, retry_after_ms: 1_000, message: "later" };
+        check("01f7 000003e8 256c61746572", Message::Goodbye(busy));
+        rejects(0x15, "0000 00000000 1200", 6, Kind::WrongType { field: "message" });
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn goodbyes_come_back(code: u16, retry_after_ms: u32, message in ".{0,200}") {
+            round_trip(&Message::Goodbye(Goodbye { code, retry_after_ms, message: &message }));
+        }
+    }
+}

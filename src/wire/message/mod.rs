@@ -18,6 +18,8 @@ mod query;
 mod query_response;
 mod request_control;
 mod subscribe;
+#[cfg(test)]
+mod testing;
 
 pub use ack::Ack;
 pub use credit::{Credit, CreditScope};
@@ -161,6 +163,25 @@ impl<'a> Message<'a> {
             Self::Query(query) => Subject::Request(query.id),
             Self::Subscribe(subscribe) => Subject::Request(subscribe.id),
             _ => Subject::Connection,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_without_a_payload_are_told_apart() {
+        for message_type in 0..=u8::MAX {
+            let error = Message::decode(message_type, b"anything").map(drop).map_err(|error| error.kind);
+            match message_type {
+                0x06 | 0x14 => assert_eq!(error, Err(Kind::ReservedType(message_type))),
+                0x01..=0x08 | 0x10..=0x13 | 0x15..=0x17 => {
+                    assert_ne!(error, Err(Kind::UnknownType(message_type)));
+                }
+                _ => assert_eq!(error, Err(Kind::UnknownType(message_type))),
+            }
         }
     }
 }

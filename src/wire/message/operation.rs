@@ -289,3 +289,6 @@ impl<'a> RecordOperation<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,3 +45,29 @@ impl Pong {
         out.extend_from_slice(&self.clock.to_bits().to_be_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Message;
+    use super::super::testing::{check, round_trip};
+    use super::*;
+
+    #[test]
+    fn both_are_read_and_written() {
+        check("0102030405060708", Message::Ping(Ping { nonce: 0x0102_0304_0506_0708 }));
+        let clock = Clock::new(1, 2).unwrap();
+        check(
+            "0102030405060708 0000000000010002",
+            Message::Pong(Pong { nonce: 0x0102_0304_0506_0708, clock }),
+        );
+        check("0000000000000000 0000000000000000", Message::Pong(Pong { nonce: 0, clock: Clock::NONE }));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn both_come_back(nonce: u64, clock: u64) {
+            round_trip(&Message::Ping(Ping { nonce }));
+            round_trip(&Message::Pong(Pong { nonce, clock: Clock::from_bits(clock) }));
+        }
+    }
+}

@@ -196,3 +196,112 @@ fn write_bound(bound: &Bound<Uuid>, out: &mut Vec<u8>) {
         out.extend_from_slice(id.as_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::Message;
+    use super::super::testing::{any as of, check, rejects, round_trip};
+    use super::*;
+
+    /// Id 5, credit of 4 frames and 65,536 bytes.
+    const HEAD: &str = "0000000000000005 0000000000000004 0000000000010000";
+    const ID: &str = "000102030405060708090a0b0c0d0e0f";
+
+    fn query(at_least: Option<Position>, kind: QueryKind<'_>) -> Message<'_> {
+        Message::Query(Query { id: 5, credit: CreditLimit { frames: 4, bytes: 65_536 }, at_least, kind })
+    }
+
+    fn people() -> CollectionName<'static> {
+        CollectionName::new("people").unwrap()
+    }
+
+    fn id() -> Uuid {
+        Uuid::from_u128(0x0001_0203_0405_0607_0809_0a0b_0c0d_0e0f)
+    }
+
+    #[test]
+    fn each_kind_is_read_and_written() {
+        let ids = [*id().as_bytes(), [0xFF; 16]];
+        let get = QueryKind::Get { collection: people(), ids: Ids::new(&ids).unwrap() };
+        let position = Position { epoch: 1, partition: 0, seq: 9 };
+        check(
+            &format!(
+                "{HEAD} 01 01 00000001000000000000000000000009 2670656f706c65 0002 {ID} {}",
+                "ff".repeat(16)
+            ),
+            query(Some(position), get),
+        );
+        let scan = |reverse, limit, lower, upper| QueryKind::Scan {
+            collection: people(),
+            reverse,
+            limit,
+            lower,
+            upper,
+        };
+        check(
+            &format!("{HEAD} 02 00 2670656f706c65 00 0000000000000000 00 00"),
+            query(None, scan(false, 0, Bound::Unbounded, Bound::Unbounded)),
+        );
+        check(
+            &format!("{HEAD} 02 00 2670656f706c65 01 000000000000000a 01 {ID} 02 {ID}"),
+            query(None, scan(true, 10, Bound::Included(id()), Bound::Excluded(id()))),
+        );
+        check(&format!("{HEAD} 03 00 0b"), query(None, QueryKind::Stats { collection: None }));
+        let stats = QueryKind::Stats { collection: Some(people()) };
+        check(&format!("{HEAD} 03 00 2670656f706c65"), query(None, stats));
+    }
+
+    #[test]
+    fn what_is_not_defined_is_refused_for_the_request_alone() {
+        let refuse = |tail: &str, offset, kind| {
+            let error = rejects(3, &format!("{HEAD} {tail}"), offset, kind);
+            assert_eq!(error.subject, Subject::Request(5), "{tail}");
+        };
+        for value in [4, 5] {
+            refuse(&format!("0{value} ffff"), 24, Kind::ReservedValue { field: "query kind", value });
+        }
+        refuse("06 00", 24, Kind::UnknownValue { field: "query kind", value: 6 });
+        refuse("01 02", 25, Kind::UnknownValue { field: "at_least", value: 2 });
+        refuse("01 00 2670656f706c65 0000", 33, Kind::Zero { field: "count" });
+        refuse(&format!("01 00 2670656f706c65 0002 {ID}"), 35, Kind::Truncated);
+        refuse("02 00 2670656f706c65 02", 33, Kind::UnknownValue { field: "scan flags", value: 2 });
+        let lower = Kind::UnknownValue { field: "lower", value: 3 };
+        refuse("02 00 2670656f706c65 00 0000000000000000 03", 42, lower);
+        refuse("03 00 04 01", 26, Kind::WrongType { field: "collection" });
+        refuse("01 00 0b", 26, Kind::WrongType { field: "collection" });
+        let error = rejects(3, "0000000000000000", 0, Kind::Zero { field: "id" });
+        assert_eq!(error.subject, Subject::Connection);
+    }
+
+    #[test]
+    fn ids_are_bounded() {
+        assert!(Ids::new(&[]).is_none());
+        assert!(Ids::new(&vec![[0; 16]; 65_535]).is_some());
+        assert!(Ids::new(&vec![[0; 16]; 65_536]).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn queries_come_back(
+            (id, credit, at_least) in (1u64.., of::credit(), prop::option::of(of::position())),
+            collection in of::collection(),
+            ids in prop::collection::vec(any::<[u8; 16]>(), 1..20),
+            (reverse, limit, bounds) in any::<(bool, u64, (u8, u8))>(),
+        ) {
+            let collection = CollectionName::new(&collection).unwrap();
+            let bound = |kind: u8, at: usize| {
+                let id = Uuid::from_bytes(ids[at % ids.len()]);
+                [Bound::Unbounded, Bound::Included(id), Bound::Excluded(id)][usize::from(kind % 3)]
+            };
+            for kind in [
+                QueryKind::Get { collection, ids: Ids::new(&ids).unwrap() },
+                QueryKind::Scan { collection, reverse, limit, lower: bound(bounds.0, 0), upper: bound(bounds.1, 1) },
+                QueryKind::Stats { collection: reverse.then_some(collection) },
+            ] {
+                round_trip(&Message::Query(Query { id, credit, at_least, kind }));
+            }
+        }
+    }
+}

@@ -143,3 +143,85 @@ impl RowsBuilder {
         self.bytes.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::Message;
+    use super::super::testing::{EMPTY_RECORD, EMPTY_RECORD_BYTES, any as of, check, rejects, round_trip};
+    use super::*;
+    use crate::wire::MessageErrorKind as Kind;
+
+    const HEAD: &str = "0000000000000005 01 00000001000000000000000000000009";
+    const POSITION: Position = Position { epoch: 1, partition: 0, seq: 9 };
+
+    #[test]
+    fn rows_are_read_and_written() {
+        let mut builder = RowsBuilder::new();
+        for seq in [7, 0] {
+            builder.push(Row { seq, record: FramedRecord::new(EMPTY_RECORD_BYTES).unwrap() }).unwrap();
+        }
+        let response =
+            |rows| Message::QueryResponse(QueryResponse { id: 5, last: true, position: POSITION, rows });
+        check(
+            &format!("{HEAD} 0002 0000000000000007 {EMPTY_RECORD} 0000000000000000 {EMPTY_RECORD}"),
+            response(builder.rows()),
+        );
+        check(&format!("{HEAD} 0000"), response(Rows::default()));
+        assert_eq!(builder.rows().iter().map(|row| row.seq).collect::<Vec<_>>(), [7, 0]);
+    }
+
+    #[test]
+    fn a_record_that_is_not_as_it_was_sent_is_refused() {
+        let damaged = EMPTY_RECORD.replacen("01", "02", 1);
+        // The CRC-32 of the damaged bytes, from zlib.
+        let kind = Kind::RecordChecksumMismatch { stored: 0x969e_c96f, computed: 0x94d87736 };
+        rejects(4, &format!("{HEAD} 0001 0000000000000007 {damaged}"), 35, kind);
+        let kind = Kind::RecordTooLarge(0x10_0001);
+        rejects(4, &format!("{HEAD} 0001 0000000000000007 00100001 00000000"), 35, kind);
+        rejects(4, &HEAD.replacen("05 01", "05 02", 1), 8, Kind::UnknownValue { field: "flags", value: 2 });
+        rejects(4, "0000000000000000", 0, Kind::Zero { field: "id" });
+    }
+
+    #[test]
+    fn a_frame_is_closed_at_32_kib_and_a_larger_row_travels_alone() {
+        let (small, large) = (vec![1; 1_000], vec![2; 100_000]);
+        let row = |bytes| Row { seq: 1, record: FramedRecord::new(bytes).unwrap() };
+        let mut builder = RowsBuilder::new();
+        while builder.push(row(&small)).is_ok() {}
+        // A row of 1,000 bytes takes 8 + 8 + 1,000; (32,768 - 27) / 1,016 = 32 of them fit.
+        assert_eq!(builder.rows().len(), 32);
+        assert_eq!(builder.push(row(&large)), Err(FrameFull));
+        builder.clear();
+        assert_eq!(builder.push(row(&large)), Ok(()));
+        assert_eq!(builder.push(row(&[])), Err(FrameFull));
+        // Exactly full: 32,768 - 27 - 16.
+        let exact = vec![3; 32_725];
+        builder.clear();
+        builder.push(row(&[])).unwrap();
+        assert_eq!(builder.push(row(&exact)), Err(FrameFull), "16 bytes too many");
+        assert_eq!(builder.push(row(&exact[16..])), Ok(()));
+        let mut bytes = Vec::new();
+        let rows = builder.rows();
+        Message::QueryResponse(QueryResponse { id: 1, last: false, position: POSITION, rows })
+            .encode(&mut bytes);
+        assert_eq!(bytes.len(), BULK_PAYLOAD_BYTES);
+    }
+
+    proptest! {
+        #[test]
+        fn responses_come_back(
+            (id, last, position) in (1u64.., any::<bool>(), of::position()),
+            rows in prop::collection::vec((any::<u64>(), of::record()), 0..20),
+        ) {
+            let mut builder = RowsBuilder::new();
+            for (seq, record) in &rows {
+                builder.push(Row { seq: *seq, record: FramedRecord::new(record).unwrap() }).unwrap();
+            }
+            let built: Vec<_> = builder.rows().iter().map(|row| (row.seq, row.record.bytes().to_vec())).collect();
+            prop_assert_eq!(built, rows);
+            round_trip(&Message::QueryResponse(QueryResponse { id, last, position, rows: builder.rows() }));
+        }
+    }
+}

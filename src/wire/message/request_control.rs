@@ -40,3 +40,28 @@ impl Cancel {
         out.extend_from_slice(&self.id.to_be_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Message;
+    use super::super::testing::{check, rejects, round_trip};
+    use super::*;
+    use crate::wire::MessageErrorKind as Kind;
+
+    #[test]
+    fn both_are_read_and_written() {
+        check("0000000000000102", Message::Unsubscribe(Unsubscribe { id: 258 }));
+        check("0000000000000102", Message::Cancel(Cancel { id: 258 }));
+        for message_type in [0x11, 0x17] {
+            rejects(message_type, "0000000000000000", 0, Kind::Zero { field: "id" });
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn both_come_back(id in 1u64..) {
+            round_trip(&Message::Unsubscribe(Unsubscribe { id }));
+            round_trip(&Message::Cancel(Cancel { id }));
+        }
+    }
+}

@@ -98,3 +98,62 @@ impl<'a> Subscribe<'a> {
         put_name(self.collection.as_str(), out);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::Message;
+    use super::super::testing::{any as of, check, rejects, round_trip};
+    use super::*;
+    use crate::wire::MessageErrorKind as Kind;
+
+    const HEAD: &str = "0000000000000006 0000000000000010 0000000000020000";
+
+    #[test]
+    fn each_start_is_read_and_written() {
+        let position = Position { epoch: 1, partition: 0, seq: 9 };
+        for (hex, mode, start) in [
+            ("01 00", Mode::All, Start::Now),
+            ("02 01", Mode::Latest, Start::Snapshot),
+            ("01 02 00000001000000000000000000000009", Mode::All, Start::After(position)),
+        ] {
+            let subscribe = Subscribe {
+                id: 6,
+                credit: CreditLimit { frames: 16, bytes: 131_072 },
+                mode,
+                start,
+                collection: CollectionName::new("people").unwrap(),
+            };
+            check(&format!("{HEAD} {hex} 2670656f706c65"), Message::Subscribe(subscribe));
+        }
+    }
+
+    #[test]
+    fn what_is_not_defined_is_refused_for_the_request_alone() {
+        for (tail, offset, kind) in [
+            ("00 00", 24, Kind::UnknownValue { field: "mode", value: 0 }),
+            ("03 00", 24, Kind::UnknownValue { field: "mode", value: 3 }),
+            ("01 03", 25, Kind::UnknownValue { field: "start", value: 3 }),
+            ("01 00 2139", 26, Kind::InvalidName(crate::wire::InvalidName::Collection)),
+        ] {
+            let error = rejects(5, &format!("{HEAD} {tail}"), offset, kind);
+            assert_eq!(error.subject, Subject::Request(6));
+        }
+        rejects(5, "0000000000000000", 0, Kind::Zero { field: "id" });
+    }
+
+    proptest! {
+        #[test]
+        fn subscriptions_come_back(
+            (id, credit, position) in (1u64.., of::credit(), of::position()),
+            (all, start) in (any::<bool>(), 0usize..3),
+            collection in of::collection(),
+        ) {
+            let mode = if all { Mode::All } else { Mode::Latest };
+            let start = [Start::Now, Start::Snapshot, Start::After(position)][start];
+            let collection = CollectionName::new(&collection).unwrap();
+            round_trip(&Message::Subscribe(Subscribe { id, credit, mode, start, collection }));
+        }
+    }
+}
