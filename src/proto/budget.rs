@@ -76,7 +76,11 @@ mod tests {
         assert_eq!(bucket.wait(Time::ZERO), Duration::from_millis(100));
         let later = Time::ZERO.after(Duration::from_millis(299));
         assert_eq!(taken(&mut bucket, later), 2);
-        assert_eq!(taken(&mut bucket, later.after(Duration::from_secs(3_600))), 5, "never above the capacity");
+        assert_eq!(
+            taken(&mut bucket, later.after(Duration::from_secs(3_600))),
+            5,
+            "never above the capacity"
+        );
     }
 
     #[test]

@@ -149,7 +149,12 @@ impl Client {
         }
     }
 
-    fn handle_handshake(&mut self, core: &mut Core, now: Time, inbound: &Inbound<'_>) -> Result<(), Violation> {
+    fn handle_handshake(
+        &mut self,
+        core: &mut Core,
+        now: Time,
+        inbound: &Inbound<'_>,
+    ) -> Result<(), Violation> {
         let State::Waiting(offer) = self.state else {
             return Err(inbound.unexpected("there is one Welcome, after the Hello"));
         };
@@ -235,7 +240,9 @@ impl Client {
         let refusal =
             || Refusal { code: error.code, message: error.message.to_owned(), payload: payload.to_vec() };
         match error.subject {
-            Subject::Connection => self.notice = core.handle_connection_error(error, payload).or(self.notice.take()),
+            Subject::Connection => {
+                self.notice = core.handle_connection_error(error, payload).or(self.notice.take())
+            }
             Subject::Operation(number) => {
                 let refused = self.outbox.handle_refusal(number, refusal());
                 refused.map_err(|_| Violation::ImpossibleAck { number })?;

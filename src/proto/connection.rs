@@ -84,7 +84,9 @@ impl<R: Role> Connection<R> {
         let mut whole = false;
         while self.core.phase != Phase::Ended {
             match self.frames.next_frame() {
-                Ok(Some(frame)) => Self::handle(&mut self.core, &mut self.role, now, frame.header, frame.payload),
+                Ok(Some(frame)) => {
+                    Self::handle(&mut self.core, &mut self.role, now, frame.header, frame.payload)
+                }
                 Ok(None) => break,
                 Err(error) => self.core.fail(Violation::BadFrame(error)),
             }

@@ -199,7 +199,7 @@ mod tests {
             send.spend(20);
             costs.push(receive.receive(20).unwrap());
         }
-        let due: Vec<_> = costs.into_iter().map(|cost| {
+        let due = costs.into_iter().map(|cost| {
             receive.admit(cost);
             receive.due().map(|limit| limit.frames)
         });

@@ -126,7 +126,7 @@ pub(crate) const fn check_identity(
 }
 
 /// What a client offered, to hold the Welcome against.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Offer {
     pub(crate) node: Option<Uuid>,
     pub(crate) oldest_unacked: u64,

@@ -89,8 +89,9 @@ mod tests {
     #[test]
     fn silence_is_probed_twice_and_then_ends() {
         let mut heartbeat = Heartbeat::new(at(0), Duration::from_secs(10));
-        let beats: Vec<_> =
-            [99, 100, 101, 199, 200, 249, 250].map(|time| (time, heartbeat.handle_timeout(at(time)))).to_vec();
+        let beats: Vec<_> = [99, 100, 101, 199, 200, 249, 250]
+            .map(|time| (time, heartbeat.handle_timeout(at(time))))
+            .to_vec();
         let expected = [
             (99, Beat::Wait),
             (100, Beat::Ping),

@@ -27,6 +27,8 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 mod handshake;
+#[cfg(test)]
+mod harness;
 mod heartbeat;
 pub mod limits;
 mod outbox;

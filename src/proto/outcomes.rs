@@ -269,7 +269,11 @@ mod tests {
         assert_eq!(outcomes.make_durable(1), Err(OutOfOrder { expected: 0 }));
         outcomes.decide(1, applied(1)).unwrap();
         outcomes.make_durable(1).unwrap();
-        assert_eq!(outcomes.receive(9, AckLevel::Durable), Err(NumberError::Window), "the Ack is not written");
+        assert_eq!(
+            outcomes.receive(9, AckLevel::Durable),
+            Err(NumberError::Window),
+            "the Ack is not written"
+        );
         assert_eq!(written(&mut outcomes), "d1");
         assert_eq!(outcomes.receive(9, AckLevel::Durable), Ok(()));
         assert_eq!(outcomes.decide(1, applied(1)), Err(OutOfOrder { expected: 2 }));

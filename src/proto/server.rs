@@ -29,8 +29,8 @@ use super::time::Time;
 use crate::blazebinary::Dict;
 use crate::wire::message::{Ack, AckLevel, Credit, CreditScope, Welcome};
 use crate::wire::{
-    CreditLimit, EncodedDict, EncodedStrings, ErrorCode, Lane, Message, MessageErrorKind,
-    MessageType, Subject,
+    CreditLimit, EncodedDict, EncodedStrings, ErrorCode, Lane, Message, MessageErrorKind, MessageType,
+    Subject,
 };
 
 /// What a server's application is told.
@@ -88,7 +88,12 @@ struct Reject {
 enum State {
     Awaiting,
     /// The Hello came; its oldest and next operation, its heartbeat, and whether it offers LZ4.
-    Deciding { oldest: u64, next: u64, heartbeat_ms: u32, lz4: bool },
+    Deciding {
+        oldest: u64,
+        next: u64,
+        heartbeat_ms: u32,
+        lz4: bool,
+    },
     /// The payload of the Welcome.
     Welcoming(Vec<u8>),
     Running,
@@ -190,14 +195,15 @@ impl Server {
         let cost = self.spend_work(&inbound)?;
         let (id, kind, limit) = match inbound.decode() {
             Ok(Message::Query(query)) => (query.id, RequestKind::Query, query.credit),
-            Ok(Message::Subscribe(subscribe)) => {
-                (subscribe.id, RequestKind::Subscription, subscribe.credit)
-            }
+            Ok(Message::Subscribe(subscribe)) => (subscribe.id, RequestKind::Subscription, subscribe.credit),
             Ok(_) => return Err(inbound.unexpected("it is no request")),
             Err(error) => {
                 let Subject::Request(id) = error.subject else { return Err(Violation::Malformed(error)) };
                 self.take_id(id)?;
-                self.reject(error_payload(error.subject, error.code(), &error.to_string(), EncodedDict::NONE), cost);
+                self.reject(
+                    error_payload(error.subject, error.code(), &error.to_string(), EncodedDict::NONE),
+                    cost,
+                );
                 return Ok(());
             }
         };

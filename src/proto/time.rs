@@ -47,6 +47,9 @@ mod tests {
         let late = Time::from_nanos(u64::MAX - 1);
         assert_eq!(late.after(Duration::from_secs(1)), Time::from_nanos(u64::MAX));
         assert_eq!(Time::ZERO.since(late), Duration::ZERO);
-        assert_eq!(Time::from_nanos(1_500_000_000).since(Time::from_nanos(500_000_000)), Duration::from_secs(1));
+        assert_eq!(
+            Time::from_nanos(1_500_000_000).since(Time::from_nanos(500_000_000)),
+            Duration::from_secs(1)
+        );
     }
 }

@@ -8,9 +8,7 @@ use crate::proto::credit::Cost;
 use crate::proto::error::{Misuse, RequestError, SubmitError, Violation};
 use crate::proto::outbox::Outbox;
 use crate::proto::requests::RequestKind;
-use crate::wire::message::{
-    AckLevel, Groups, Mode, Operation, Query, QueryKind, Start, Subscribe,
-};
+use crate::wire::message::{AckLevel, Groups, Mode, Operation, Query, QueryKind, Start, Subscribe};
 use crate::wire::{CollectionName, CreditLimit, Message, MessageError, Position};
 
 impl Connection<Client> {
