@@ -102,11 +102,6 @@ impl Asks {
         Ok(id)
     }
 
-    /// The next request to write.
-    pub(crate) fn has_unsent(&self) -> bool {
-        !self.unsent.is_empty()
-    }
-
     /// The type and payload of the next request, which is written now.
     pub(crate) fn take_unsent(&mut self) -> Option<(MessageType, Vec<u8>)> {
         let id = self.unsent.pop_front()?;
@@ -212,11 +207,6 @@ impl Asks {
             }
             return message;
         }
-    }
-
-    /// Whether a Cancel, Unsubscribe or Credit waits.
-    pub(crate) fn has_control(&self) -> bool {
-        !self.control.is_empty()
     }
 
     /// How many requests are not over.

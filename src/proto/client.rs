@@ -119,10 +119,6 @@ impl Connection<Client> {
         Ok(Self::from_parts(core, Client::new(config, outbox)))
     }
 
-    pub(super) const fn client_role(&mut self) -> (&mut Core, &mut Client) {
-        (&mut self.core, &mut self.role)
-    }
-
     /// Bytes held: operations, answers that were not consumed, and an unfinished frame.
     pub fn memory(&self) -> usize {
         let answers = usize::try_from(self.role.asks.outstanding_bytes()).unwrap_or(usize::MAX);
@@ -345,12 +341,12 @@ impl Role for Client {
         if !self.work.is_open() {
             return false;
         }
+        // Operations and requests take turns, so that a backlog of one does not hold up the other.
         self.operation_first = !self.operation_first;
-        if self.operation_first {
-            self.write_operation(core, out) || self.write_request(core, out)
-        } else {
-            self.write_request(core, out) || self.write_operation(core, out)
+        if self.operation_first && self.write_operation(core, out) {
+            return true;
         }
+        self.write_request(core, out) || self.write_operation(core, out)
     }
 
     fn is_settled(&self) -> bool {

@@ -39,7 +39,7 @@ pub struct Connection<R> {
 }
 
 /// What the two roles do differently.
-#[expect(private_interfaces, unreachable_pub, reason = "sealed: the trait cannot be named outside")]
+#[expect(private_interfaces, reason = "sealed: the trait cannot be named outside")]
 pub trait Role {
     /// What the application is told.
     type Event;
@@ -66,12 +66,9 @@ pub trait Role {
     fn handle_end(&mut self);
 }
 
-#[expect(private_bounds, reason = "the roles are sealed")]
 impl<R: Role> Connection<R> {
     pub(crate) fn from_parts(core: Core, role: R) -> Self {
-        let mut frames = FrameBuffer::new();
-        frames.set_max_payload_bytes(core.max_payload_bytes());
-        Self { frames, core, role }
+        Self { frames: FrameBuffer::new(), core, role }
     }
 
     /// Bytes came from the transport. They are consumed whatever they are; what is wrong with them ends the
@@ -83,6 +80,7 @@ impl<R: Role> Connection<R> {
         self.frames.extend(bytes);
         let mut whole = false;
         while self.core.phase != Phase::Ended {
+            self.frames.set_max_payload_bytes(self.core.max_payload_bytes());
             match self.frames.next_frame() {
                 Ok(Some(frame)) => {
                     Self::handle(&mut self.core, &mut self.role, now, frame.header, frame.payload)
@@ -91,7 +89,6 @@ impl<R: Role> Connection<R> {
                 Err(error) => self.core.fail(Violation::BadFrame(error)),
             }
             whole = true;
-            self.frames.set_max_payload_bytes(self.core.max_payload_bytes());
         }
         if !whole {
             self.core.handle_progress(now, bytes.len());

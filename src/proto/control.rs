@@ -98,7 +98,8 @@ impl Control {
     }
 
     /// Whether something waits for the writer.
-    pub(crate) const fn has_output(&self) -> bool {
+    #[cfg(test)]
+    const fn has_output(&self) -> bool {
         self.pong_due.is_some() || self.ping_due || self.notice.is_some()
     }
 }

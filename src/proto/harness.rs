@@ -70,6 +70,8 @@ pub(crate) struct World {
     pub(crate) failures: Vec<String>,
     pub(crate) trace: u64,
     pub(crate) bytes_up: u64,
+    /// Bytes that arrived, both ways.
+    pub(crate) arrived: u64,
     pub(crate) server_closed: Vec<CloseReason>,
     pub(crate) most_memory: usize,
     /// A defect: this many-th piece of bytes upwards is dropped.
@@ -96,6 +98,7 @@ impl World {
             failures: Vec::new(),
             trace: 0xCBF2_9CE4_8422_2325,
             bytes_up: 0,
+            arrived: 0,
             server_closed: Vec::new(),
             most_memory: 0,
             drop_piece: None,
@@ -243,6 +246,7 @@ impl World {
 
     /// FNV-1a over times and bytes.
     fn note(&mut self, piece: &[u8]) {
+        self.arrived += piece.len() as u64;
         let time = self.now.as_nanos().to_be_bytes();
         for byte in time.iter().chain(piece) {
             self.trace = (self.trace ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3);

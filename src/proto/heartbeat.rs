@@ -74,7 +74,9 @@ impl Heartbeat {
     }
 
     fn silence(&self) -> Time {
-        self.heard.after(self.interval.saturating_mul(5) / 2)
+        self.heard
+            .after(self.interval.saturating_mul(2))
+            .after(self.interval.checked_div(2).unwrap_or_default())
     }
 }
 

@@ -166,11 +166,6 @@ impl Outcomes {
         self.durable_written == self.received && self.errors.is_empty()
     }
 
-    /// The last operation received.
-    pub(crate) const fn received(&self) -> u64 {
-        self.received
-    }
-
     /// Operations received whose durable Ack is not written.
     pub(crate) const fn pending(&self) -> u64 {
         self.received.saturating_sub(self.durable_written)

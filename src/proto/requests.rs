@@ -395,11 +395,6 @@ impl Requests {
         }
     }
 
-    /// Whether a frame or refusal waits for the writer.
-    pub(crate) fn has_output(&self) -> bool {
-        !self.refusals.is_empty() || self.turns.iter().any(|turns| !turns.is_empty())
-    }
-
     /// How many requests run.
     pub(crate) fn len(&self) -> usize {
         self.running.len()

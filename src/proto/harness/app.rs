@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::proto::{Client, ClientEvent, CloseReason, Connection, Cost, Parting, RequestKind, Time};
+use crate::proto::{
+    Client, ClientEvent, CloseReason, Connection, Cost, Parting, RequestError, RequestKind, Time,
+};
 use crate::wire::message::{
     AckLevel, Action, EventKind, Mode, OperationBody, OperationBuilder, QueryKind, RecordOperation, Start,
 };
@@ -132,13 +134,14 @@ impl App {
                 let lower = if large { Bound::Included(Uuid::nil()) } else { Bound::Unbounded };
                 let (upper, collection) = (Bound::Unbounded, collection());
                 let kind = QueryKind::Scan { collection, reverse: false, limit: frames, lower, upper };
-                let asked = client.query(kind, None, window);
-                self.begun(asked.ok(), RequestKind::Query, frames, window, true)
+                let asked = client.query(kind, None, window).or_else(|error| self.make_room(client, error));
+                self.begun(asked, RequestKind::Query, frames, window, true)
             }
             Step::Subscribe { window, reads } => {
                 let start = Start::After(Position { epoch: 1, partition: 0, seq: 0 });
                 let asked = client.subscribe(collection(), Mode::All, start, window);
-                self.begun(asked.ok(), RequestKind::Subscription, 0, window, reads)
+                let asked = asked.or_else(|error| self.make_room(client, error));
+                self.begun(asked, RequestKind::Subscription, 0, window, reads)
             }
             Step::Cancel => {
                 let open = self.asked.iter().find(|(_, asked)| asked.fate == Fate::Open);
@@ -171,15 +174,29 @@ impl App {
         }
     }
 
+    /// Subscriptions do not end by themselves: the oldest goes when the limit is reached.
+    fn make_room(
+        &mut self,
+        client: &mut Connection<Client>,
+        error: RequestError,
+    ) -> Result<u64, RequestError> {
+        let endless = |asked: &Asked| asked.fate == Fate::Open && asked.kind == RequestKind::Subscription;
+        let oldest = self.asked.iter().find(|(_, asked)| endless(asked));
+        if let (RequestError::TooMany(_), Some((&id, _))) = (error, oldest) {
+            let _ = client.cancel(id);
+        }
+        Err(error)
+    }
+
     fn begun(
         &mut self,
-        id: Option<u64>,
+        id: Result<u64, RequestError>,
         kind: RequestKind,
         expected: u64,
         window: CreditLimit,
         reads: bool,
     ) -> bool {
-        let Some(id) = id else { return false };
+        let Ok(id) = id else { return false };
         let (fate, tags) = (Fate::Open, Vec::new());
         self.asked.insert(id, Asked { kind, fate, frames: 0, expected, tags, reads, window });
         true

@@ -114,6 +114,7 @@ impl Engine {
     pub(crate) fn disconnect(&mut self) {
         self.waiting.clear();
         self.running.clear();
+        self.answered = 0;
     }
 
     /// The process is gone too: what was not durable never happened.

@@ -45,6 +45,10 @@ impl Monitor {
             self.up_frames += 1;
             let cost = payload.len() as u64 + 19;
             match Message::decode(message_type, &payload).unwrap() {
+                Message::Hello(hello) => {
+                    self.acked = hello.oldest_unacked - 1;
+                    self.acked_by_level = [self.acked; 3];
+                }
                 Message::Operation(_) => self.spend_work(cost),
                 Message::Query(query) => self.open(query.id, query.credit, cost),
                 Message::Subscribe(subscribe) => self.open(subscribe.id, subscribe.credit, cost),

@@ -110,7 +110,6 @@ pub(super) fn greeted(outbox: Outbox) -> (Connection<Client>, Peer) {
 }
 
 /// Everything that a connection writes now.
-#[expect(private_bounds, reason = "the roles are sealed")]
 pub(super) fn written<R: crate::proto::connection::Role>(
     connection: &mut Connection<R>,
     peer: &mut Peer,
