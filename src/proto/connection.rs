@@ -71,8 +71,9 @@ impl<R: Role> Connection<R> {
         Self { frames: FrameBuffer::new(), core, role }
     }
 
-    /// Bytes came from the transport. They are consumed whatever they are; what is wrong with them ends the
-    /// connection, as [`poll_event`](Self::poll_event) tells.
+    /// Bytes came from the transport: what one read gave, since they are buffered until their frames are found.
+    /// They are consumed whatever they are; what is wrong with them ends the connection, as
+    /// [`poll_event`](Self::poll_event) tells.
     pub fn handle_bytes(&mut self, now: Time, bytes: &[u8]) {
         if self.core.phase == Phase::Ended {
             return;

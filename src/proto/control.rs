@@ -78,6 +78,11 @@ impl Control {
         self.ping_due = true;
     }
 
+    /// Whether a Ping is not answered.
+    pub(crate) const fn is_probing(&self) -> bool {
+        self.ping_due || self.probe.is_some()
+    }
+
     /// What was passed over, to be told now.
     pub(crate) const fn next_notice(&mut self) -> Option<MessageError> {
         self.notice.take()

@@ -319,7 +319,7 @@ impl Core {
     /// The earliest deadline.
     pub(crate) fn deadline(&self) -> Option<Time> {
         let beat = match self.phase {
-            Phase::Ended => return None,
+            Phase::Ended => return self.stall_deadline.filter(|_| self.has_last_words()),
             Phase::Handshake => Some(self.handshake_deadline),
             Phase::Established if self.farewell.has_begun() => None,
             Phase::Established => Some(self.heartbeat.deadline()),
@@ -330,6 +330,9 @@ impl Core {
     pub(crate) fn handle_timeout(&mut self, now: Time) {
         let passed = |deadline: Option<Time>| deadline.is_some_and(|deadline| now >= deadline);
         if self.phase == Phase::Ended {
+            if passed(self.stall_deadline) {
+                self.last_words = None;
+            }
             return;
         }
         if passed(self.stall_deadline) {

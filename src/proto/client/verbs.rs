@@ -98,9 +98,11 @@ impl Connection<Client> {
         self.role.asks.set_window(id, window)
     }
 
-    /// Asks for an [`Echo`](ClientEvent::Echo).
+    /// Asks for an [`Echo`](ClientEvent::Echo), unless one is awaited.
     pub const fn ping(&mut self) {
-        self.core.control.want_ping();
+        if !self.core.control.is_probing() {
+            self.core.control.want_ping();
+        }
     }
 
     /// A payload that was handed out is no message: the server broke the protocol.

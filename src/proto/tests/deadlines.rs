@@ -97,3 +97,15 @@ fn a_peer_that_does_not_read_is_given_up_after_ten_seconds_without_progress() {
     assert!(server.is_finished(), "there is no use in writing an Error");
     assert_eq!(server.poll_transmit(Time::ZERO, &mut out), 0);
 }
+
+#[test]
+fn last_words_to_a_peer_that_does_not_read_are_given_up() {
+    let (mut server, mut peer) = welcomed(ServerConfig::default());
+    server.handle_bytes(at(0), &peer.frame(&Message::Ping(Ping { nonce: 1 })));
+    assert!(server.poll_transmit(at(0), &mut Vec::new()) > 0);
+    server.handle_bytes(at(1), b"not a frame");
+    assert!(server.is_closed() && !server.is_finished(), "the Error waits behind the Pong");
+    assert_eq!(server.poll_timeout(), Some(at(10_000)));
+    server.handle_timeout(at(10_000));
+    assert!(server.is_finished() && server.poll_timeout().is_none());
+}
