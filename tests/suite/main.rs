@@ -1,1 +1,5 @@
 //! The one integration test binary: few binaries keep the build quick.
+
+mod allocations;
+mod golden;
+mod house;
