@@ -39,4 +39,4 @@ pub use lenient::decode_lenient;
 pub use reader::Reader;
 pub use validate::read_canonical_value;
 pub use value::{Dict, Record, Value, Vector};
-pub use view::{ArrayView, DictView, Entries, Items, RecordView, Step, Text, ValueView, VectorView, Walk};
+pub use view::{ArrayView, DictView, Entries, Items, RecordView, Step, Text, ValueView, VectorView};

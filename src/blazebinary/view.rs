@@ -11,9 +11,8 @@ use super::encode::Layout;
 use super::error::DecodeError;
 use super::key::Key;
 use super::key_order::keys_are_equivalent;
-use super::limits::MAX_NESTING;
 use super::reader::Reader;
-use super::token::{FieldKey, Token, entry_key};
+use super::token::{FieldKey, Token, entry_key, fixed_payload_bytes};
 use super::validate::canonical_record;
 use super::value::{Dict, Record, Value, Vector, widen};
 
@@ -59,18 +58,17 @@ impl<'a> RecordView<'a> {
     /// The value of the field `name`; a scan that decodes nothing on its way.
     #[inline]
     pub fn get(&self, name: &str) -> Option<ValueView<'a>> {
-        let wanted = FieldId::of(name);
+        let wanted = Wanted::new(name);
         let mut reader = self.fields;
         for _ in 0..self.count {
-            let found = match (FieldKey::read(&mut reader).ok()?, wanted) {
-                (FieldKey::Common(id), Some(wanted)) => id == wanted,
-                (FieldKey::Common(id), None) => !name.is_ascii() && keys_are_equivalent(id.name(), name),
-                (FieldKey::Named(key), _) => names_match(key, name),
+            let found = match FieldKey::read(&mut reader).ok()? {
+                FieldKey::Common(id) => wanted.is_field(id),
+                FieldKey::Named(key) => wanted.is_key(key),
             };
             if found {
                 return Some(ValueView::at(reader));
             }
-            skip_value(&mut reader)?;
+            reader = skip_value(reader)?;
         }
         None
     }
@@ -88,9 +86,10 @@ impl<'a> RecordView<'a> {
         Entries { reader: self.fields, remaining: self.count, top_level: true }
     }
 
-    /// Every value of the record in one linear pass, containers before what they hold.
-    pub fn walk(&self) -> Walk<'a> {
-        Walk::new(self.fields, Level { remaining: self.count, keys: Keys::Fields })
+    /// Hands every value of the record to `visit` in one linear pass, containers before what they hold.
+    #[inline]
+    pub fn walk(&self, mut visit: impl FnMut(Step<'a>)) {
+        walk_fields(self.fields, self.count, &mut visit);
     }
 
     /// An owned copy.
@@ -176,7 +175,7 @@ impl<'a> ValueView<'a> {
     }
 
     /// Reads a value; of a container only its head.
-    #[inline]
+    #[inline(always)]
     fn head(reader: &mut Reader<'a>) -> Option<Self> {
         Some(match Token::read(reader).ok()? {
             Token::Null => Self::Null,
@@ -259,12 +258,13 @@ impl<'a> DictView<'a> {
 
     /// The value under `key`.
     pub fn get(&self, key: &str) -> Option<ValueView<'a>> {
+        let wanted = Wanted::new(key);
         let mut reader = self.reader;
         for _ in 0..self.count {
-            if names_match(entry_key(&mut reader).ok()?, key) {
+            if wanted.is_key(entry_key(&mut reader).ok()?) {
                 return Some(ValueView::at(reader));
             }
-            skip_value(&mut reader)?;
+            reader = skip_value(reader)?;
         }
         None
     }
@@ -343,8 +343,10 @@ impl<'a> Iterator for Entries<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.remaining = self.remaining.checked_sub(1)?;
-        let keys = if self.top_level { Keys::Fields } else { Keys::Entries };
-        let key = keys.read(&mut self.reader)??;
+        let key = match self.top_level {
+            true => field_name(&mut self.reader)?,
+            false => Text(entry_key(&mut self.reader).ok()?),
+        };
         Some((key, read_past(&mut self.reader)?))
     }
 
@@ -355,7 +357,7 @@ impl<'a> Iterator for Entries<'a> {
 
 impl ExactSizeIterator for Entries<'_> {}
 
-/// One value met on a [`Walk`].
+/// One value met on a [walk](RecordView::walk).
 #[derive(Debug, Clone, Copy)]
 pub struct Step<'a> {
     /// How many containers are around the value, the record not counted: 0 for a field of the record.
@@ -366,116 +368,145 @@ pub struct Step<'a> {
     pub value: ValueView<'a>,
 }
 
-/// Every value of a record in one linear pass, containers before what they hold. Allocates nothing.
-#[derive(Debug, Clone)]
-pub struct Walk<'a> {
-    reader: Reader<'a>,
-    /// The containers that are open, outermost first, the record itself at index 0.
-    levels: [Level; MAX_NESTING + 1],
+// Like validation, the walk takes the reader by value and returns what is left, so that it stays in registers.
+// `None` ends it early, which validated bytes never bring about.
+
+fn walk_fields<'a>(
+    mut reader: Reader<'a>,
+    count: u16,
+    visit: &mut impl FnMut(Step<'a>),
+) -> Option<Reader<'a>> {
+    for _ in 0..count {
+        let key = field_name(&mut reader)?;
+        reader = walk_value(reader, 0, Some(key), visit)?;
+    }
+    Some(reader)
+}
+
+#[inline(always)]
+fn walk_value<'a>(
+    mut reader: Reader<'a>,
     depth: usize,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Level {
-    remaining: u16,
-    keys: Keys,
-}
-
-/// How the members of a container are named.
-#[derive(Debug, Clone, Copy)]
-enum Keys {
-    Fields,
-    Entries,
-    None,
-}
-
-impl Keys {
-    /// The next member's key: `Some(None)` where members have none.
-    #[inline]
-    fn read<'a>(self, reader: &mut Reader<'a>) -> Option<Option<Text<'a>>> {
-        Some(match self {
-            Self::None => None,
-            Self::Entries => Some(Text(entry_key(reader).ok()?)),
-            Self::Fields => Some(match FieldKey::read(reader).ok()? {
-                FieldKey::Common(id) => Text(id.name().as_bytes()),
-                FieldKey::Named(name) => Text(name),
-            }),
-        })
+    key: Option<Text<'a>>,
+    visit: &mut impl FnMut(Step<'a>),
+) -> Option<Reader<'a>> {
+    let value = ValueView::head(&mut reader)?;
+    visit(Step { depth, key, value });
+    match value {
+        ValueView::Array(array) => walk_items(reader, array.count, depth.saturating_add(1), visit),
+        ValueView::Dict(dict) => walk_entries(reader, dict.count, depth.saturating_add(1), visit),
+        _ => Some(reader),
     }
 }
 
-impl<'a> Walk<'a> {
-    fn new(reader: Reader<'a>, first: Level) -> Self {
-        Self { reader, levels: [first; MAX_NESTING + 1], depth: 0 }
+fn walk_items<'a>(
+    mut reader: Reader<'a>,
+    count: u16,
+    depth: usize,
+    visit: &mut impl FnMut(Step<'a>),
+) -> Option<Reader<'a>> {
+    for _ in 0..count {
+        reader = walk_value(reader, depth, None, visit)?;
     }
+    Some(reader)
 }
 
-impl<'a> Iterator for Walk<'a> {
-    type Item = Step<'a>;
+fn walk_entries<'a>(
+    mut reader: Reader<'a>,
+    count: u16,
+    depth: usize,
+    visit: &mut impl FnMut(Step<'a>),
+) -> Option<Reader<'a>> {
+    for _ in 0..count {
+        let key = Text(entry_key(&mut reader).ok()?);
+        reader = walk_value(reader, depth, Some(key), visit)?;
+    }
+    Some(reader)
+}
 
+/// The next key of the top level.
+#[inline(always)]
+fn field_name<'a>(reader: &mut Reader<'a>) -> Option<Text<'a>> {
+    Some(match FieldKey::read(reader).ok()? {
+        FieldKey::Common(id) => Text(id.name().as_bytes()),
+        FieldKey::Named(name) => Text(name),
+    })
+}
+
+/// The name that is asked for.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    name: &'a str,
+    field_id: Option<FieldId>,
+    is_ascii: bool,
+}
+
+impl<'a> Wanted<'a> {
     #[inline]
-    fn next(&mut self) -> Option<Step<'a>> {
-        loop {
-            let level = self.levels.get_mut(self.depth)?;
-            let Some(remaining) = level.remaining.checked_sub(1) else {
-                self.depth = self.depth.checked_sub(1)?;
-                continue;
-            };
-            level.remaining = remaining;
-            let key = level.keys.read(&mut self.reader)?;
-            let value = ValueView::head(&mut self.reader)?;
-            let step = Step { depth: self.depth, key, value };
-            let inner = match value {
-                ValueView::Array(array) => Level { remaining: array.count, keys: Keys::None },
-                ValueView::Dict(dict) => Level { remaining: dict.count, keys: Keys::Entries },
-                _ => return Some(step),
-            };
-            let depth = self.depth.saturating_add(1);
-            *self.levels.get_mut(depth)? = inner;
-            self.depth = depth;
-            return Some(step);
+    fn new(name: &'a str) -> Self {
+        Self { name, field_id: FieldId::of(name), is_ascii: name.is_ascii() }
+    }
+
+    #[inline(always)]
+    fn is_field(&self, id: FieldId) -> bool {
+        match self.field_id {
+            Some(wanted) => wanted == id,
+            None => !self.is_ascii && keys_are_equivalent(id.name(), self.name),
         }
     }
-}
 
-/// Whether a key in the bytes names the field that is asked for.
-#[inline]
-fn names_match(key: &[u8], name: &str) -> bool {
-    key == name.as_bytes()
-        || (!(key.is_ascii() && name.is_ascii()) && keys_are_equivalent(Text(key).as_str(), name))
+    /// Whether `key` names the same field. What normalises to ASCII and is not ASCII is longer than its normal
+    /// form, so for an ASCII name most keys are dismissed by their length.
+    #[inline(always)]
+    fn is_key(&self, key: &[u8]) -> bool {
+        let name = self.name.as_bytes();
+        if key.len() == name.len() && key == name {
+            return true;
+        }
+        let may_be_equivalent = !self.is_ascii || (key.len() > name.len() && !key.is_ascii());
+        may_be_equivalent && keys_are_equivalent(Text(key).as_str(), self.name)
+    }
 }
 
 /// Reads a value and moves past all of it.
 #[inline]
 fn read_past<'a>(reader: &mut Reader<'a>) -> Option<ValueView<'a>> {
-    let mut ahead = *reader;
-    let value = ValueView::head(&mut ahead)?;
-    match value {
-        ValueView::Array(_) | ValueView::Dict(_) => skip_value(reader)?,
-        _ => *reader = ahead,
+    let start = *reader;
+    let value = ValueView::head(reader)?;
+    if matches!(value, ValueView::Array(_) | ValueView::Dict(_)) {
+        *reader = skip_value(start)?;
     }
     Some(value)
 }
 
-/// Moves past a value. Recursion ends at the nesting that validation allowed.
-#[inline]
-fn skip_value(reader: &mut Reader<'_>) -> Option<()> {
-    match Token::read(reader).ok()? {
+/// What follows a value. Recursion ends at the nesting that validation allowed.
+#[inline(always)]
+fn skip_value(mut reader: Reader<'_>) -> Option<Reader<'_>> {
+    let mut ahead = reader;
+    if let Some(bytes) = fixed_payload_bytes(ahead.u8()?) {
+        ahead.bytes(bytes)?;
+        return Some(ahead);
+    }
+    match Token::read(&mut reader).ok()? {
         Token::Array(count) => skip_items(reader, count),
         Token::Dict(count) => skip_entries(reader, count),
-        _ => Some(()),
+        _ => Some(reader),
     }
 }
 
-fn skip_items(reader: &mut Reader<'_>, count: u16) -> Option<()> {
-    (0..count).try_for_each(|_| skip_value(reader))
+fn skip_items(mut reader: Reader<'_>, count: u16) -> Option<Reader<'_>> {
+    for _ in 0..count {
+        reader = skip_value(reader)?;
+    }
+    Some(reader)
 }
 
-fn skip_entries(reader: &mut Reader<'_>, count: u16) -> Option<()> {
-    (0..count).try_for_each(|_| {
-        entry_key(reader).ok()?;
-        skip_value(reader)
-    })
+fn skip_entries(mut reader: Reader<'_>, count: u16) -> Option<Reader<'_>> {
+    for _ in 0..count {
+        entry_key(&mut reader).ok()?;
+        reader = skip_value(reader)?;
+    }
+    Some(reader)
 }
 
 #[cfg(test)]
@@ -513,8 +544,8 @@ mod tests {
     fn a_walk_meets_every_value_once_with_its_depth() {
         let bytes = sample();
         let view = RecordView::canonical(&bytes).unwrap();
-        let steps: Vec<(usize, String)> =
-            view.walk().map(|step| (step.depth, step.key.map_or("-", Text::as_str).to_owned())).collect();
+        let mut steps = Vec::new();
+        view.walk(|step| steps.push((step.depth, step.key.map_or("-", Text::as_str).to_owned())));
         let expected =
             [(0, "id"), (0, "nested"), (1, "x"), (2, "-"), (2, "-"), (1, "y"), (0, "zip"), (0, "e\u{301}")];
         assert_eq!(steps, expected.map(|(depth, key)| (depth, key.to_owned())));
