@@ -154,6 +154,8 @@ pub(super) const ENTRY_KEY_HEAD_BYTES: usize = 2;
 pub(super) const NAMED_KEY_HEAD_BYTES: usize = 3;
 /// The bytes that open every record, before its layout byte and u16 field count.
 pub(super) const MAGIC: &[u8; 5] = b"BLAZE";
+/// Magic, layout byte and u16 field count.
+pub(super) const HEADER_BYTES: usize = 8;
 /// The CRC-32 that closes a layout 2 record.
 pub(super) const CHECKSUM_BYTES: usize = 4;
 

@@ -6,15 +6,14 @@
 use uuid::Uuid;
 
 use super::date::Date;
-use super::dictionary::FieldId;
 use super::encode::Layout;
 use super::error::DecodeError;
 use super::key::Key;
-use super::key_order::keys_are_equivalent;
 use super::reader::Reader;
-use super::token::{FieldKey, Token, entry_key, fixed_payload_bytes};
+use super::token::{FieldKey, Token, entry_key};
 use super::validate::canonical_record;
 use super::value::{Dict, Record, Value, Vector, widen};
+use super::walk::{Step, Wanted, field_name, read_past, skip_value, walk_fields};
 
 /// A record in canonical form, read in place.
 #[derive(Debug, Clone, Copy)]
@@ -112,7 +111,7 @@ impl<'a> IntoIterator for &RecordView<'a> {
 /// Comparing bytes is free. [`Text::as_str`] checks them again, which costs a nanosecond for short text: the
 /// price of a crate without `unsafe`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Text<'a>(&'a [u8]);
+pub struct Text<'a>(pub(super) &'a [u8]);
 
 impl<'a> Text<'a> {
     /// The UTF-8 bytes.
@@ -176,7 +175,7 @@ impl<'a> ValueView<'a> {
 
     /// Reads a value; of a container only its head.
     #[inline(always)]
-    fn head(reader: &mut Reader<'a>) -> Option<Self> {
+    pub(super) fn head(reader: &mut Reader<'a>) -> Option<Self> {
         Some(match Token::read(reader).ok()? {
             Token::Null => Self::Null,
             Token::Bool(byte) => Self::Bool(byte != 0),
@@ -217,7 +216,7 @@ impl<'a> ValueView<'a> {
 /// An array, read in place.
 #[derive(Debug, Clone, Copy)]
 pub struct ArrayView<'a> {
-    count: u16,
+    pub(super) count: u16,
     reader: Reader<'a>,
 }
 
@@ -241,7 +240,7 @@ impl<'a> ArrayView<'a> {
 /// A nested dict, read in place.
 #[derive(Debug, Clone, Copy)]
 pub struct DictView<'a> {
-    count: u16,
+    pub(super) count: u16,
     reader: Reader<'a>,
 }
 
@@ -356,158 +355,6 @@ impl<'a> Iterator for Entries<'a> {
 }
 
 impl ExactSizeIterator for Entries<'_> {}
-
-/// One value met on a [walk](RecordView::walk).
-#[derive(Debug, Clone, Copy)]
-pub struct Step<'a> {
-    /// How many containers are around the value, the record not counted: 0 for a field of the record.
-    pub depth: usize,
-    /// The key, unless the value is an item of an array.
-    pub key: Option<Text<'a>>,
-    /// The value. What a container holds follows in later steps with a greater depth.
-    pub value: ValueView<'a>,
-}
-
-// Like validation, the walk takes the reader by value and returns what is left, so that it stays in registers.
-// `None` ends it early, which validated bytes never bring about.
-
-fn walk_fields<'a>(
-    mut reader: Reader<'a>,
-    count: u16,
-    visit: &mut impl FnMut(Step<'a>),
-) -> Option<Reader<'a>> {
-    for _ in 0..count {
-        let key = field_name(&mut reader)?;
-        reader = walk_value(reader, 0, Some(key), visit)?;
-    }
-    Some(reader)
-}
-
-#[inline(always)]
-fn walk_value<'a>(
-    mut reader: Reader<'a>,
-    depth: usize,
-    key: Option<Text<'a>>,
-    visit: &mut impl FnMut(Step<'a>),
-) -> Option<Reader<'a>> {
-    let value = ValueView::head(&mut reader)?;
-    visit(Step { depth, key, value });
-    match value {
-        ValueView::Array(array) => walk_items(reader, array.count, depth.saturating_add(1), visit),
-        ValueView::Dict(dict) => walk_entries(reader, dict.count, depth.saturating_add(1), visit),
-        _ => Some(reader),
-    }
-}
-
-fn walk_items<'a>(
-    mut reader: Reader<'a>,
-    count: u16,
-    depth: usize,
-    visit: &mut impl FnMut(Step<'a>),
-) -> Option<Reader<'a>> {
-    for _ in 0..count {
-        reader = walk_value(reader, depth, None, visit)?;
-    }
-    Some(reader)
-}
-
-fn walk_entries<'a>(
-    mut reader: Reader<'a>,
-    count: u16,
-    depth: usize,
-    visit: &mut impl FnMut(Step<'a>),
-) -> Option<Reader<'a>> {
-    for _ in 0..count {
-        let key = Text(entry_key(&mut reader).ok()?);
-        reader = walk_value(reader, depth, Some(key), visit)?;
-    }
-    Some(reader)
-}
-
-/// The next key of the top level.
-#[inline(always)]
-fn field_name<'a>(reader: &mut Reader<'a>) -> Option<Text<'a>> {
-    Some(match FieldKey::read(reader).ok()? {
-        FieldKey::Common(id) => Text(id.name().as_bytes()),
-        FieldKey::Named(name) => Text(name),
-    })
-}
-
-/// The name that is asked for.
-#[derive(Clone, Copy)]
-struct Wanted<'a> {
-    name: &'a str,
-    field_id: Option<FieldId>,
-    is_ascii: bool,
-}
-
-impl<'a> Wanted<'a> {
-    #[inline]
-    fn new(name: &'a str) -> Self {
-        Self { name, field_id: FieldId::of(name), is_ascii: name.is_ascii() }
-    }
-
-    #[inline(always)]
-    fn is_field(&self, id: FieldId) -> bool {
-        match self.field_id {
-            Some(wanted) => wanted == id,
-            None => !self.is_ascii && keys_are_equivalent(id.name(), self.name),
-        }
-    }
-
-    /// Whether `key` names the same field. What normalises to ASCII and is not ASCII is longer than its normal
-    /// form, so for an ASCII name most keys are dismissed by their length.
-    #[inline(always)]
-    fn is_key(&self, key: &[u8]) -> bool {
-        let name = self.name.as_bytes();
-        if key.len() == name.len() && key == name {
-            return true;
-        }
-        let may_be_equivalent = !self.is_ascii || (key.len() > name.len() && !key.is_ascii());
-        may_be_equivalent && keys_are_equivalent(Text(key).as_str(), self.name)
-    }
-}
-
-/// Reads a value and moves past all of it.
-#[inline]
-fn read_past<'a>(reader: &mut Reader<'a>) -> Option<ValueView<'a>> {
-    let start = *reader;
-    let value = ValueView::head(reader)?;
-    if matches!(value, ValueView::Array(_) | ValueView::Dict(_)) {
-        *reader = skip_value(start)?;
-    }
-    Some(value)
-}
-
-/// What follows a value. Recursion ends at the nesting that validation allowed.
-#[inline(always)]
-fn skip_value(mut reader: Reader<'_>) -> Option<Reader<'_>> {
-    let mut ahead = reader;
-    if let Some(bytes) = fixed_payload_bytes(ahead.u8()?) {
-        ahead.bytes(bytes)?;
-        return Some(ahead);
-    }
-    match Token::read(&mut reader).ok()? {
-        Token::Array(count) => skip_items(reader, count),
-        Token::Dict(count) => skip_entries(reader, count),
-        _ => Some(reader),
-    }
-}
-
-fn skip_items(mut reader: Reader<'_>, count: u16) -> Option<Reader<'_>> {
-    for _ in 0..count {
-        reader = skip_value(reader)?;
-    }
-    Some(reader)
-}
-
-fn skip_entries(mut reader: Reader<'_>, count: u16) -> Option<Reader<'_>> {
-    for _ in 0..count {
-        entry_key(&mut reader).ok()?;
-        reader = skip_value(reader)?;
-    }
-    Some(reader)
-}
 
 #[cfg(test)]
 mod tests {
