@@ -164,3 +164,24 @@ fn the_widest_and_the_deepest_are_read_back() {
         assert_eq!(decode_lenient(&written).unwrap(), record);
     }
 }
+
+/// The worked examples of the specification are what the encoder writes.
+#[test]
+fn the_specifications_examples_hold() {
+    let specification = include_str!("../../spec/blazebinary.md");
+    let blocks: Vec<String> = specification
+        .split("```")
+        .skip(1)
+        .step_by(2)
+        .map(|block| block.split_whitespace().collect())
+        .collect();
+    let priority = Record::from_iter([("priority", 1i64)]);
+    let third = Record::from_iter([
+        ("id", Value::Uuid("550e8400-e29b-41d4-a716-446655440000".parse().unwrap())),
+        ("timestamp", Value::Date(Date::from_seconds(0.0))),
+        ("value", Value::Int(42)),
+    ]);
+    let written = [(&priority, Layout::V1), (&priority, Layout::V2), (&third, Layout::V1)]
+        .map(|(record, layout)| HEXLOWER.encode(&encode(record, layout)));
+    assert_eq!(blocks, written);
+}
