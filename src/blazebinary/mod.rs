@@ -27,6 +27,7 @@ mod reader;
 mod token;
 mod validate;
 mod value;
+mod value_ref;
 mod view;
 
 pub use date::{Date, DateError};
@@ -39,4 +40,5 @@ pub use lenient::decode_lenient;
 pub use reader::Reader;
 pub use validate::read_canonical_value;
 pub use value::{Dict, Record, Value, Vector};
+pub use value_ref::{EntriesRef, ItemsRef, NumbersRef, ValueRef};
 pub use view::{ArrayView, DictView, Entries, Items, RecordView, Step, Text, ValueView, VectorView};
