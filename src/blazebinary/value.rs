@@ -231,7 +231,6 @@ impl Vector {
 impl FromIterator<f64> for Vector {
     /// Cuts each item to the upper 32 bits.
     fn from_iter<I: IntoIterator<Item = f64>>(items: I) -> Self {
-        #[expect(clippy::cast_possible_truncation, reason = "shifted: the upper 32 bits are what is left")]
         Self { upper_halves: items.into_iter().map(|item| (item.to_bits() >> 32) as u32).collect() }
     }
 }
