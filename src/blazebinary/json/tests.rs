@@ -313,3 +313,31 @@ fn limits_are_those_of_the_format() {
     assert!(read_value(&entries(MAX_ENTRIES)).is_ok());
     check_refused(&entries(MAX_ENTRIES + 1), 10 * MAX_ENTRIES + 2, JsonErrorKind::TooManyEntries);
 }
+
+/// The rows of the specification's table of examples: bytes in hexadecimal and the text.
+fn specified_examples() -> Vec<(Vec<u8>, &'static str)> {
+    let specification = include_str!("../../../spec/json.md");
+    let (_, examples) = specification.split_once("## 5. Examples").unwrap();
+    let rows = examples
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.strip_suffix("` |")?.split_once("` | `"));
+    rows.map(|(hex, text)| (data_encoding::HEXLOWER.decode(hex.replace(' ', "").as_bytes()).unwrap(), text))
+        .collect()
+}
+
+#[test]
+fn the_examples_of_the_specification_hold_in_both_directions() {
+    let examples = specified_examples();
+    assert_eq!(examples.len(), 10);
+    for (bytes, text) in examples {
+        let (mut written, mut encoded) = (String::new(), Vec::new());
+        if bytes.starts_with(b"BLAZE") {
+            write_record(RecordView::canonical(&bytes).unwrap(), &mut written);
+            encode_record(&read_record(text).unwrap(), Layout::V1, &mut encoded).unwrap();
+        } else {
+            write_value(read_canonical_value(&mut Reader::new(&bytes)).unwrap(), &mut written);
+            encode_value(&read_value(text).unwrap(), &mut encoded).unwrap();
+        }
+        assert_eq!((written.as_str(), encoded), (text, bytes));
+    }
+}
