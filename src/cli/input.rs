@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read};
 use std::path::Path;
 
-use super::Failure;
+use super::{Failure, tell};
 use crate::blazebinary::limits::MAX_RECORD_BYTES;
 
 /// The longest line, in bytes.
@@ -49,7 +49,7 @@ impl Lines {
         let source: Box<dyn BufRead> = if path.as_os_str() == STDIN {
             let stdin = io::stdin();
             if stdin.is_terminal() {
-                eprintln!("blazedb: reading {awaited} from the terminal; Ctrl-D ends");
+                tell(format_args!("reading {awaited} from the terminal; Ctrl-D ends"));
             }
             Box::new(stdin.lock())
         } else {

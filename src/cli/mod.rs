@@ -1,13 +1,13 @@
 //! The commands of the binary: the command tree, exit statuses, and how a failure is told.
 //!
 //! Each command is a module with its arguments (a clap type) and a `run` that returns `Result<(), Failure>`; a new
-//! one is added as a module, a variant of [`Command`] and an arm of [`run`].
+//! one is added as a module, a variant of `Command` and an arm of [`run`].
 
 mod input;
 mod record;
 
 use std::fmt::Display;
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -79,6 +79,11 @@ impl Failure {
     }
 }
 
+/// Writes a line to stderr. Where that is closed too there is nobody left to tell.
+fn tell(line: impl Display) {
+    let _ = writeln!(io::stderr(), "blazedb: {line}");
+}
+
 /// Runs a command and tells a failure on stderr.
 pub fn run(cli: Cli) -> ExitStatus {
     let outcome = match cli.command {
@@ -87,7 +92,7 @@ pub fn run(cli: Cli) -> ExitStatus {
     match outcome {
         Ok(()) | Err(Failure::OutputClosed) => ExitStatus::Done,
         Err(Failure::Message(message)) => {
-            eprintln!("blazedb: {message}");
+            tell(message);
             ExitStatus::Failed
         }
     }
