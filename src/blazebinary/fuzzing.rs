@@ -30,7 +30,9 @@ pub fn record_canonical(data: &[u8]) {
     assert_eq!(encoded(&record, view.layout()).as_deref(), Ok(data), "encoding gives the same bytes");
     assert_eq!(decode_lenient(data), Ok(record.clone()), "lenient mode reads the same");
     assert_eq!(view.len(), record.len());
-    assert_eq!(view.walk().count(), values_in(&record), "a walk meets every value");
+    let mut met = 0usize;
+    view.walk(|_| met = met.saturating_add(1));
+    assert_eq!(met, values_in(&record), "a walk meets every value");
     for (key, value) in &view {
         let found = view.get(key.as_str()).map(ValueView::to_value);
         assert_eq!(found, Some(value.to_value()), "a field is found by its name");

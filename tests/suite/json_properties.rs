@@ -1,7 +1,11 @@
 //! Typed JSON: exact in both directions, and in agreement with another implementation on plain JSON.
 
 use blazedb::blazebinary::json::{JsonErrorKind, read_record, read_value, write_record, write_value};
-use blazedb::blazebinary::{Layout, RecordView, Value, encode_record};
+use blazedb::blazebinary::limits::MAX_NESTING;
+use blazedb::blazebinary::order::{compare, push_key};
+use blazedb::blazebinary::{
+    Layout, Reader, RecordView, Value, encode_record, encode_value, read_canonical_value,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -83,6 +87,27 @@ fn refused_on_purpose(kind: JsonErrorKind) -> bool {
             | Kind::BadVector
             | Kind::InexactVectorItem
     )
+}
+
+/// The smallest stack that a value of the greatest nesting may meet (`limits::MAX_NESTING`).
+const SMALL_STACK_BYTES: usize = 256 << 10;
+
+#[test]
+fn the_deepest_value_needs_little_stack() {
+    let shell = |inner: String| format!("[{{\"a\":{inner}}}]");
+    let text = (0..MAX_NESTING / 2).fold("1".to_owned(), |inner, _| shell(inner));
+    let too_deep = shell("[".repeat(1_000_000));
+    let on_small_stack = move || {
+        let value = read_value(&text).unwrap();
+        let (mut key, mut bytes) = (Vec::new(), Vec::new());
+        push_key(&value, &mut key);
+        encode_value(&value, &mut bytes).unwrap();
+        let view = read_canonical_value(&mut Reader::new(&bytes)).unwrap();
+        assert!(compare(&value, view).is_eq());
+        assert_eq!(text_of(&value), text);
+        assert_eq!(read_value(&too_deep).unwrap_err().kind, JsonErrorKind::TooDeep);
+    };
+    std::thread::Builder::new().stack_size(SMALL_STACK_BYTES).spawn(on_small_stack).unwrap().join().unwrap();
 }
 
 proptest! {

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use blazedb::blazebinary::json::read_value;
 use blazedb::blazebinary::order::{compare, push_key};
 use blazedb::blazebinary::{Reader, Value, encode_value, read_canonical_value};
 use proptest::prelude::*;
@@ -81,6 +82,17 @@ proptest! {
     fn integers_and_doubles_share_one_exact_order(int in ints(), double in doubles()) {
         prop_assert_eq!(compare(&Value::Int(int), &Value::Double(double)), int_against_double(int, double));
     }
+}
+
+#[test]
+fn comparing_in_place_allocates_nothing() {
+    let text = r#"{"a":[1,{"$vector":[1.0]},{"k":"text","é":2}],"b":{"$data":"AAEC"},"c":2.5}"#;
+    let (low, high) = (read_value(text).unwrap(), read_value(&text.replace("2.5", "3")).unwrap());
+    let (low_bytes, high_bytes) = (bytes(&low), bytes(&high));
+    let low = read_canonical_value(&mut Reader::new(&low_bytes)).unwrap();
+    let high = read_canonical_value(&mut Reader::new(&high_bytes)).unwrap();
+    let counted = allocation_counter::measure(|| assert_eq!(compare(low, high), Ordering::Less));
+    assert_eq!(counted.count_total, 0, "{counted:?}");
 }
 
 /// The exact order of an integer and a double, by whole numbers of 128 bits: another way than the key's.
