@@ -19,7 +19,7 @@ const MAX_FRACTION_DIGITS: usize = 9;
 pub struct Date(f64);
 
 /// Why a text is not a date.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum DateError {
     /// The text does not follow RFC 3339.

@@ -28,6 +28,7 @@ mod reader;
 mod token;
 mod validate;
 mod value;
+mod value_ref;
 mod view;
 mod walk;
 
@@ -42,5 +43,6 @@ pub use measure::encoded_length;
 pub use reader::Reader;
 pub use validate::read_canonical_value;
 pub use value::{Dict, Record, Value, Vector};
+pub use value_ref::{EntriesRef, ItemsRef, NumbersRef, ValueRef};
 pub use view::{ArrayView, DictView, Entries, Items, RecordView, Text, ValueView, VectorView};
 pub use walk::Step;

@@ -174,6 +174,11 @@ impl Dict {
         self.entries.iter().map(|(key, value)| (key, value))
     }
 
+    /// The entries in canonical key order, as they lie in memory.
+    pub(super) fn as_slice(&self) -> &[(Key, Value)] {
+        &self.entries
+    }
+
     fn find(&self, key: &str) -> Result<usize, usize> {
         self.entries.binary_search_by(|(probe, _)| compare_keys(probe.as_str(), key))
     }

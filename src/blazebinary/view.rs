@@ -296,6 +296,11 @@ impl<'a> VectorView<'a> {
         self.items.is_empty()
     }
 
+    /// The items as they lie in the bytes.
+    pub(super) fn chunks(&self) -> &'a [[u8; 4]] {
+        self.items.as_chunks().0
+    }
+
     /// The upper halves of the items' bits.
     pub fn upper_halves(&self) -> impl ExactSizeIterator<Item = u32> + 'a {
         self.items.as_chunks::<4>().0.iter().map(|item| u32::from_be_bytes(*item))

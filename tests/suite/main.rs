@@ -6,10 +6,17 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
     clippy::disallowed_types,
     reason = "a test that meets the unexpected has failed"
 )]
 
+mod values;
+
 mod allocations;
+mod cli_record;
+mod fuzz_seeds;
 mod golden;
 mod house;
+mod json_properties;
+mod order_properties;
