@@ -20,3 +20,4 @@ mod golden;
 mod house;
 mod json_properties;
 mod order_properties;
+mod readme;
