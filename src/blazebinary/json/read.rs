@@ -12,7 +12,8 @@ use super::{MARK, scalar};
 
 /// Reads a text that is one record: an object of fields.
 ///
-/// Memory grows with the text; its length is the caller's to bound.
+/// Memory grows with the text, to at most some forty times its length (a list of one-digit numbers); the length is
+/// the caller's to bound.
 ///
 /// # Errors
 /// [`JsonError`] naming the place of what is not typed JSON or passes a limit of the format.
