@@ -8,5 +8,5 @@ use blazedb::cli::{self, Cli};
 use clap::Parser;
 
 fn main() -> ExitCode {
-    cli::run(Cli::parse())
+    cli::run(Cli::parse()).into()
 }

@@ -11,8 +11,8 @@ use std::io::{self, BufWriter, Read, Write};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use thiserror::Error;
 
+use super::Failure;
 use crate::wire::Flags;
 use node::Node;
 use scan::{CapturedFrame, Found, Scanner};
@@ -20,7 +20,7 @@ use scan::{CapturedFrame, Found, Scanner};
 /// Print the frames of a capture
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub struct FramesArgs {
+pub(super) struct FramesArgs {
     /// Consecutive frames as they travelled or lie on disk; - for stdin
     #[arg(value_name = "FILE")]
     input: PathBuf,
@@ -47,70 +47,55 @@ enum Output {
     Json,
 }
 
-/// Why the command ends with a status other than 0.
-#[derive(Debug, Error)]
-pub enum FramesError {
-    /// The input could not be opened.
-    #[error("cannot open '{}': {error}", path.display())]
-    Open {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        error: io::Error,
-    },
-    /// The input could not be read.
-    #[error("cannot read the capture: {0}")]
-    Read(io::Error),
-    /// The output could not be written.
-    #[error("cannot write the output: {0}")]
-    Write(io::Error),
-    /// Not everything was a frame that is understood.
-    #[error(
-        "the capture is damaged, cut off or not understood in {places} place(s); {skipped} byte(s) were passed over"
-    )]
-    Damaged {
-        /// In how many places.
-        places: u64,
-        /// How many bytes belong to no frame.
-        skipped: u64,
-    },
-}
-
-/// Runs the command.
-///
-/// # Errors
-/// [`FramesError`]: after everything that could be read was printed.
-pub fn run(args: &FramesArgs) -> Result<(), FramesError> {
-    let source: Box<dyn Read> = if args.input.as_os_str() == "-" {
-        Box::new(io::stdin().lock())
-    } else {
-        let opened = File::open(&args.input);
-        Box::new(opened.map_err(|error| FramesError::Open { path: args.input.clone(), error })?)
-    };
+/// Runs the command: prints everything that can be read, then says what could not.
+pub(super) fn run(args: &FramesArgs) -> Result<(), Failure> {
+    let source: Box<dyn Read> =
+        if args.input.as_os_str() == "-" {
+            Box::new(io::stdin().lock())
+        } else {
+            let opened = File::open(&args.input);
+            Box::new(opened.map_err(|error| {
+                Failure::new(format_args!("cannot open '{}': {error}", args.input.display()))
+            })?)
+        };
     let mut out = BufWriter::new(io::stdout().lock());
-    let ended = print_all(source, args.output, &mut out);
-    out.flush().map_err(FramesError::Write)?;
-    ended
+    let damage = print_all(source, args.output, &mut out)?;
+    out.flush().map_err(|error| Failure::writing(&error))?;
+    if damage.places == 0 {
+        return Ok(());
+    }
+    let Damage { places, skipped } = damage;
+    Err(Failure::new(format_args!(
+        "damaged, cut off or not understood in {places} place(s), {skipped} byte(s) passed over: see the lines above"
+    )))
 }
 
-fn print_all(source: impl Read, output: Output, out: &mut dyn Write) -> Result<(), FramesError> {
+/// What of a capture is not frames that are understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Damage {
+    /// In how many places.
+    places: u64,
+    /// How many bytes belong to no frame.
+    skipped: u64,
+}
+
+fn print_all(source: impl Read, output: Output, out: &mut dyn Write) -> Result<Damage, Failure> {
     let mut scanner = Scanner::new(source);
-    let (mut places, mut skipped) = (0u64, 0u64);
-    while let Some(found) = scanner.next().map_err(FramesError::Read)? {
+    let mut damage = Damage::default();
+    let unreadable = |error| Failure::new(format_args!("cannot read the capture: {error}"));
+    while let Some(found) = scanner.next().map_err(unreadable)? {
         let (entry, fault) = entry(&found);
-        if fault {
-            places = places.saturating_add(1);
-        }
+        damage.places = damage.places.saturating_add(u64::from(fault));
         if let Found::Skipped { bytes, .. } | Found::CutOff { bytes, .. } = found {
-            skipped = skipped.saturating_add(bytes);
+            damage.skipped = damage.skipped.saturating_add(bytes);
         }
         let text = match output {
             Output::Text => entry.to_text(),
             Output::Json => entry.to_json(),
         };
-        out.write_all(text.as_bytes()).map_err(FramesError::Write)?;
+        out.write_all(text.as_bytes()).map_err(|error| Failure::writing(&error))?;
     }
-    if places == 0 { Ok(()) } else { Err(FramesError::Damaged { places, skipped }) }
+    Ok(damage)
 }
 
 /// What is printed for one find.

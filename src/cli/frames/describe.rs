@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::node::Node;
 use super::scan::CapturedFrame;
+use crate::blazebinary::{ValueView, json};
 use crate::wire::message::{
     Action, Change, ChangeKind, Credit, CreditScope, Error, Event, EventKind, Goodbye, Hello, Message,
     Operation, Query, QueryKind, QueryResponse, RecordOperation, Start, Subscribe, Welcome,
@@ -72,16 +73,28 @@ fn raw(payload: &[u8], why: &str) -> Node {
     Node::Map(vec![("note", Node::text(why)), ("bytes", Node::Word(hex))])
 }
 
-/// A record. The one place where records are printed.
+/// A record as typed JSON; in hex if it is not canonical, which only a server refuses.
 fn record(record: FramedRecord<'_>) -> Node {
-    Node::Word(HEXLOWER.encode(record.bytes()))
+    match record.view() {
+        Ok(view) => {
+            let mut out = String::new();
+            json::write_record(view, &mut out);
+            Node::Json(out)
+        }
+        Err(error) => {
+            let hex = HEXLOWER.encode(record.bytes());
+            Node::Map(vec![("not_canonical", Node::text(&error.to_string())), ("bytes", Node::Word(hex))])
+        }
+    }
 }
 
 /// A dict of details or extensions.
 fn dict(dict: &EncodedDict<'_>) -> Node {
-    let mut bytes = Vec::new();
-    dict.append_to(&mut bytes);
-    if bytes.is_empty() { Node::null() } else { Node::Word(HEXLOWER.encode(&bytes)) }
+    dict.view().map_or_else(Node::null, |view| {
+        let mut out = String::new();
+        json::write_value(ValueView::Dict(view), &mut out);
+        Node::Json(out)
+    })
 }
 
 fn message_fields(message: &Message<'_>) -> Fields {

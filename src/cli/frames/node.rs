@@ -5,8 +5,10 @@ use std::fmt::Write;
 /// A fact, or facts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Node {
-    /// A number, `true`, `false`, `null`, or JSON that is complete: printed as it is.
+    /// A number, `true`, `false` or `null`: printed as it is.
     Plain(String),
+    /// Complete JSON, whose text may be foreign: what controls a terminal is escaped.
+    Json(String),
     /// A word of harmless characters: quoted in JSON alone.
     Word(String),
     /// Foreign text: quoted and escaped wherever it is printed, so that it cannot steer a terminal.
@@ -43,7 +45,7 @@ impl Node {
         match self {
             Self::Plain(text) | Self::Word(text) => out.push_str(text),
             Self::Text(text) => quote(text, out),
-            Self::Map(_) | Self::List(_) => self.write_json(out),
+            Self::Json(_) | Self::Map(_) | Self::List(_) => self.write_json(out),
         }
     }
 
@@ -93,6 +95,7 @@ impl Node {
     pub(super) fn write_json(&self, out: &mut String) {
         match self {
             Self::Plain(text) => out.push_str(text),
+            Self::Json(json) => escape_controls(json, out),
             Self::Word(text) | Self::Text(text) => quote(text, out),
             Self::Map(fields) => {
                 separated(fields, ('{', '}'), out, |(name, value), out| {
@@ -128,14 +131,26 @@ fn quote(text: &str, out: &mut String) {
         match character {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
-            control if control.is_control() => {
-                // Controls are below U+10000, so that one escape holds them.
-                let _ = write!(out, "\\u{:04x}", u32::from(control));
-            }
-            other => out.push(other),
+            other => push_harmless(other, out),
         }
     }
     out.push('"');
+}
+
+/// Appends JSON whose only controls, if any, stand inside strings.
+fn escape_controls(json: &str, out: &mut String) {
+    json.chars().for_each(|character| push_harmless(character, out));
+}
+
+/// Appends a character of a JSON string, escaped if it is a control: those are below U+10000, so that one escape
+/// holds them.
+fn push_harmless(character: char, out: &mut String) {
+    if character.is_control() {
+        // Writing to a String cannot fail.
+        let _ = write!(out, "\\u{:04x}", u32::from(character));
+    } else {
+        out.push(character);
+    }
 }
 
 #[cfg(test)]

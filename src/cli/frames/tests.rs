@@ -1,3 +1,5 @@
+//! What `frames` prints, over captures put together by hand.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -17,11 +19,8 @@ fn frame(message_type: u8, flags: Flags, sequence: u32, payload: &[u8]) -> Vec<u
 /// What is printed, and the places and bytes of damage.
 fn print(capture: &[u8], output: Output) -> (String, (u64, u64)) {
     let mut out = Vec::new();
-    let damage = match print_all(capture, output, &mut out) {
-        Ok(()) => (0, 0),
-        Err(FramesError::Damaged { places, skipped }) => (places, skipped),
-        Err(other) => panic!("{other}"),
-    };
+    let damage = print_all(capture, output, &mut out).unwrap();
+    let damage = (damage.places, damage.skipped);
     (String::from_utf8(out).unwrap(), damage)
 }
 
