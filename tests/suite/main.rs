@@ -14,6 +14,7 @@
 mod values;
 
 mod allocations;
+mod cli_frames;
 mod cli_record;
 mod fuzz_seeds;
 mod generated;

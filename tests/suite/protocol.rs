@@ -13,7 +13,7 @@ use uuid::Uuid;
 const DOCUMENT: &str = include_str!("../../spec/protocol.md");
 
 /// The bytes of each frame of the session.
-fn session() -> Vec<Vec<u8>> {
+pub(super) fn session() -> Vec<Vec<u8>> {
     let (_, behind) = DOCUMENT.split_once("```session\n").expect("the session is there");
     let (session, _) = behind.split_once("```").expect("the session ends");
     let frames = session.split('#').skip(1).map(|frame| {

@@ -135,7 +135,7 @@ fn compressed_payloads_are_read() {
 fn files_of_frames_are_filled_up_with_zeros() {
     let mut capture = frame(0x20, Flags::NONE, 0, &[1, 2]);
     capture.resize(4_096, 0);
-    capture.extend(frame(0x21, Flags::NONE, 1, &vec![3; 100]));
+    capture.extend(frame(0x21, Flags::NONE, 1, &[3; 100]));
     capture.resize(1 << 20, 0);
     let (text, damage) = print(&capture, Output::Text);
     assert_eq!(damage, (0, 0));
