@@ -3,6 +3,8 @@
 //! The list is a fact of the outside world and closed for ever: a name added here would make records that
 //! older decoders, Swift's among them, refuse (`spec/blazebinary.md`, "Common fields").
 
+use super::key_order::KeyScan;
+
 /// How many names the dictionary holds.
 pub const COMMON_FIELD_COUNT: usize = 58;
 
@@ -71,6 +73,16 @@ const NAMES: [&str; COMMON_FIELD_COUNT] = [
     "isFavorite",
 ];
 
+const SCANS: [KeyScan; COMMON_FIELD_COUNT] = {
+    let mut scans = [KeyScan::of_slice(&[]); COMMON_FIELD_COUNT];
+    let (mut names, mut places) = (NAMES.as_slice(), scans.as_mut_slice());
+    while let (Some((name, rest)), Some((place, next))) = (names.split_first(), places.split_first_mut()) {
+        *place = KeyScan::of_slice(name.as_bytes());
+        (names, places) = (rest, next);
+    }
+    scans
+};
+
 /// The id of a common field: 1 to 58.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FieldId(u8);
@@ -79,11 +91,15 @@ impl FieldId {
     /// The id of `name`, if it is a common one.
     #[inline]
     pub fn of(name: &str) -> Option<Self> {
-        let bytes = name.as_bytes();
+        Self::of_bytes(name.as_bytes())
+    }
+
+    #[inline]
+    pub(super) fn of_bytes(bytes: &[u8]) -> Option<Self> {
         let (first, middle, last) = (*bytes.first()?, *bytes.get(bytes.len() / 2)?, *bytes.last()?);
         let candidate = *SLOTS.get(slot(first, middle, last, bytes.len()))?;
         let id = Self(candidate);
-        (candidate != 0 && id.name() == name).then_some(id)
+        (candidate != 0 && id.name().as_bytes() == bytes).then_some(id)
     }
 
     /// The field with id `byte`, if there is one.
@@ -96,6 +112,13 @@ impl FieldId {
     #[inline]
     pub fn byte(self) -> u8 {
         self.0
+    }
+
+    /// What a look at the name would tell, worked out when the crate is compiled.
+    #[inline(always)]
+    pub(super) fn scan(self) -> KeyScan {
+        let scan = usize::from(self.0).checked_sub(1).and_then(|at| SCANS.get(at)).copied();
+        scan.unwrap_or(KeyScan::of_slice(&[]))
     }
 
     /// The name.

@@ -4,9 +4,9 @@ use uuid::Uuid;
 
 use super::dictionary::NAME_FOLLOWS;
 use super::error::EncodeError;
-use super::key::Key;
-use super::limits::{MAX_ENTRIES, MAX_KEY_BYTES, MAX_NESTING, MAX_RECORD_BYTES};
-use super::token::{MAGIC, tag};
+use super::limits::MAX_NESTING;
+use super::measure::{encoded_length, sized_length, string_length, value_length};
+use super::token::{CHECKSUM_BYTES, MAGIC, tag};
 use super::value::{Dict, Record, Value};
 
 /// The layout of a record.
@@ -42,36 +42,21 @@ impl Layout {
 /// # Errors
 /// [`EncodeError`] if the record passes a limit of the format; `out` is then as it was.
 pub fn encode_record(record: &Record, layout: Layout, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-    let start = out.len();
-    let written = write_record(record, layout, out);
-    if written.is_err() {
-        out.truncate(start);
+    let length = encoded_length(record, layout)?;
+    append(out, length, |room| write_record(record, layout, room));
+    if layout == Layout::V2 {
+        close_with_checksum(out, length);
     }
-    written
+    Ok(())
 }
 
-fn write_record(record: &Record, layout: Layout, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-    let start = out.len();
-    let [high, low] = count(record.len())?.to_be_bytes();
-    let [b, l, a, z, e] = *MAGIC;
-    out.extend_from_slice(&[b, l, a, z, e, layout.byte(), high, low]);
-    for (key, value) in record.iter() {
-        match key.field_id() {
-            Some(id) => out.push(id.byte()),
-            None => {
-                let [high, low] = key_length(key)?.to_be_bytes();
-                out.extend_from_slice(&[NAME_FOLLOWS, high, low]);
-                out.extend_from_slice(key.as_str().as_bytes());
-            }
-        }
-        write_value(value, MAX_NESTING, out)?;
+/// The checksum takes the place that was left for it at the end of the record.
+fn close_with_checksum(out: &mut [u8], length: usize) {
+    let start = out.len().saturating_sub(length);
+    let record = out.get_mut(start..).unwrap_or_default();
+    if let Some((body, checksum)) = record.split_last_chunk_mut() {
+        *checksum = crc32fast::hash(body).to_be_bytes();
     }
-    if layout == Layout::V2 {
-        let checksum = crc32fast::hash(out.get(start..).unwrap_or_default());
-        out.extend_from_slice(&checksum.to_be_bytes());
-    }
-    let length = out.len().saturating_sub(start);
-    if length > MAX_RECORD_BYTES { Err(EncodeError::RecordTooLarge(length)) } else { Ok(()) }
 }
 
 /// Appends the canonical bytes of one value to `out`.
@@ -79,169 +64,225 @@ fn write_record(record: &Record, layout: Layout, out: &mut Vec<u8>) -> Result<()
 /// # Errors
 /// [`EncodeError`] if the value passes a limit of the format; `out` is then as it was.
 pub fn encode_value(value: &Value, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-    let start = out.len();
-    let written = write_value(value, MAX_NESTING, out);
-    if written.is_err() {
-        out.truncate(start);
-    }
-    written
+    let length = value_length(value, MAX_NESTING)?;
+    append(out, length, |room| write_value(value, room));
+    Ok(())
 }
 
-/// `room` is how many containers may still nest. It bounds the recursion.
-fn write_value(value: &Value, room: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-    match value {
-        Value::Null => put::null(out),
-        Value::Bool(value) => put::bool(*value, out),
-        Value::Int(value) => put::int(*value, out),
-        Value::Double(value) => put::double(*value, out),
-        Value::Date(value) => put::tagged8(tag::DATE, value.seconds().to_be_bytes(), out),
-        Value::Uuid(value) => put::uuid(value, out),
-        Value::String(value) => put::string(value, out)?,
-        Value::Data(value) => put::data(value, out)?,
-        Value::Array(items) => write_array(items, room, out)?,
-        Value::Dict(dict) => write_dict(dict, room, out)?,
-        Value::Vector(vector) => {
-            let halves = vector.upper_halves();
-            put::head(tag::VECTOR, put::length(halves.len())?, out);
-            for half in halves {
-                out.extend_from_slice(&half.to_be_bytes());
+/// Appends `length` bytes, which `write` fills.
+#[inline(always)]
+fn append(out: &mut Vec<u8>, length: usize, write: impl FnOnce(Room<'_>) -> Room<'_>) {
+    let start = out.len();
+    out.resize(start.saturating_add(length), 0);
+    let left = write(Room(out.get_mut(start..).unwrap_or_default()));
+    debug_assert!(left.0.is_empty() || left.0.len() == CHECKSUM_BYTES, "{} bytes too many", left.0.len());
+}
+
+/// What is left of the place that was measured for a value. Handed on by value, so that it stays in registers:
+/// appending to a vector loads and stores its length for every piece.
+struct Room<'a>(&'a mut [u8]);
+
+impl<'a> Room<'a> {
+    #[inline(always)]
+    fn array<const N: usize>(self, bytes: [u8; N]) -> Self {
+        match self.0.split_first_chunk_mut() {
+            Some((place, rest)) => {
+                *place = bytes;
+                Self(rest)
             }
+            None => Self(&mut []),
         }
     }
-    Ok(())
+
+    #[inline(always)]
+    fn bytes(self, bytes: &[u8]) -> Self {
+        match self.0.split_at_mut_checked(bytes.len()) {
+            Some((place, rest)) => {
+                copy(bytes, place);
+                Self(rest)
+            }
+            None => Self(&mut []),
+        }
+    }
+
+    #[inline(always)]
+    fn tagged(self, tag: u8, [a, b, c, d, e, f, g, h]: [u8; 8]) -> Self {
+        self.array([tag, a, b, c, d, e, f, g, h])
+    }
+
+    /// A tag and a u32 length. What was measured fits.
+    #[inline(always)]
+    fn head4(self, tag: u8, length: usize) -> Self {
+        let [a, b, c, d] = u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
+        self.array([tag, a, b, c, d])
+    }
+
+    /// A tag and a u16 count. What was measured fits.
+    #[inline(always)]
+    fn head2(self, tag: u8, count: usize) -> Self {
+        let [high, low] = narrow(count);
+        self.array([tag, high, low])
+    }
+
+    #[inline(always)]
+    fn int(self, value: i64) -> Self {
+        match u8::try_from(value) {
+            Ok(small) => self.array([tag::SMALL_INT, small]),
+            Err(_) => self.tagged(tag::INT, value.to_be_bytes()),
+        }
+    }
+
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "the arm bounds the length by 15")]
+    fn string(self, value: &str) -> Self {
+        match value.len() {
+            0 => self.array([tag::EMPTY_STRING]),
+            short @ 1..=tag::SHORT_STRING_MAX_BYTES => {
+                self.array([tag::SHORT_STRING | short as u8]).bytes(value.as_bytes())
+            }
+            long => self.head4(tag::STRING, long).bytes(value.as_bytes()),
+        }
+    }
 }
 
-fn write_array(items: &[Value], room: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-    let room = room.checked_sub(1).ok_or(EncodeError::TooDeep)?;
+/// Copies between slices of one length. Short ones, which most keys and strings are, go as two copies of a fixed
+/// size that overlap in the middle, which saves a call.
+#[inline(always)]
+fn copy(from: &[u8], to: &mut [u8]) {
+    match from.len() {
+        8..=16 => overlapping::<8>(from, to),
+        4..8 => overlapping::<4>(from, to),
+        17..=32 => overlapping::<16>(from, to),
+        _ => to.copy_from_slice(from),
+    }
+}
+
+#[inline(always)]
+fn overlapping<const N: usize>(from: &[u8], to: &mut [u8]) {
+    if let (Some(from), Some(to)) = (from.first_chunk::<N>(), to.first_chunk_mut::<N>()) {
+        *to = *from;
+    }
+    if let (Some(from), Some(to)) = (from.last_chunk::<N>(), to.last_chunk_mut::<N>()) {
+        *to = *from;
+    }
+}
+
+#[inline(always)]
+fn narrow(count: usize) -> [u8; 2] {
+    u16::try_from(count).unwrap_or(u16::MAX).to_be_bytes()
+}
+
+fn write_record<'a>(record: &Record, layout: Layout, room: Room<'a>) -> Room<'a> {
+    let [high, low] = narrow(record.len());
+    let [b, l, a, z, e] = *MAGIC;
+    let mut room = room.array([b, l, a, z, e, layout.byte(), high, low]);
+    for (key, value) in record.iter() {
+        room = match key.field_id() {
+            Some(id) => room.array([id.byte()]),
+            None => room.head2(NAME_FOLLOWS, key.as_str().len()).bytes(key.as_str().as_bytes()),
+        };
+        room = write_value(value, room);
+    }
+    room
+}
+
+#[inline(always)]
+fn write_value<'a>(value: &Value, room: Room<'a>) -> Room<'a> {
+    match value {
+        Value::Null => room.array([tag::NULL]),
+        Value::Bool(value) => room.array([tag::BOOL, u8::from(*value)]),
+        Value::Int(value) => room.int(*value),
+        Value::Double(value) => room.tagged(tag::DOUBLE, value.to_be_bytes()),
+        Value::Date(value) => room.tagged(tag::DATE, value.seconds().to_be_bytes()),
+        Value::Uuid(value) => room.array([tag::UUID]).array(*value.as_bytes()),
+        Value::String(value) => room.string(value),
+        Value::Data(value) => room.head4(tag::DATA, value.len()).bytes(value),
+        Value::Array(items) => write_array(items, room),
+        Value::Dict(dict) => write_dict(dict, room),
+        Value::Vector(vector) => {
+            let halves = vector.upper_halves();
+            let room = room.head4(tag::VECTOR, halves.len());
+            halves.iter().fold(room, |room, half| room.array(half.to_be_bytes()))
+        }
+    }
+}
+
+fn write_array<'a>(items: &[Value], mut room: Room<'a>) -> Room<'a> {
     if items.is_empty() {
-        out.push(tag::EMPTY_ARRAY);
-        return Ok(());
+        return room.array([tag::EMPTY_ARRAY]);
     }
-    let [high, low] = count(items.len())?.to_be_bytes();
-    out.extend_from_slice(&[tag::ARRAY, high, low]);
-    items.iter().try_for_each(|item| write_value(item, room, out))
+    room = room.head2(tag::ARRAY, items.len());
+    for item in items {
+        room = write_value(item, room);
+    }
+    room
 }
 
-fn write_dict(dict: &Dict, room: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-    let room = room.checked_sub(1).ok_or(EncodeError::TooDeep)?;
+fn write_dict<'a>(dict: &Dict, mut room: Room<'a>) -> Room<'a> {
     if dict.is_empty() {
-        out.push(tag::EMPTY_DICT);
-        return Ok(());
+        return room.array([tag::EMPTY_DICT]);
     }
-    let [high, low] = count(dict.len())?.to_be_bytes();
-    out.extend_from_slice(&[tag::DICT, high, low]);
+    room = room.head2(tag::DICT, dict.len());
     for (key, value) in dict.iter() {
-        out.extend_from_slice(&key_length(key)?.to_be_bytes());
-        out.extend_from_slice(key.as_str().as_bytes());
-        write_value(value, room, out)?;
+        room = room.array(narrow(key.as_str().len())).bytes(key.as_str().as_bytes());
+        room = write_value(value, room);
     }
-    Ok(())
-}
-
-fn count(entries: usize) -> Result<u16, EncodeError> {
-    debug_assert_eq!(MAX_ENTRIES, usize::from(u16::MAX));
-    u16::try_from(entries).map_err(|_| EncodeError::TooManyEntries(entries))
-}
-
-fn key_length(key: &Key) -> Result<u16, EncodeError> {
-    debug_assert_eq!(MAX_KEY_BYTES, usize::from(u16::MAX));
-    let length = key.as_str().len();
-    u16::try_from(length).map_err(|_| EncodeError::KeyTooLong(length))
+    room
 }
 
 /// Writers of single values, for payloads that are a fixed run of values without names.
 pub mod put {
-    use super::{EncodeError, Uuid, tag};
+    use super::{EncodeError, Uuid, append, sized_length, string_length, tag};
 
     /// Appends a null.
-    #[inline]
     pub fn null(out: &mut Vec<u8>) {
         out.push(tag::NULL);
     }
 
     /// Appends a bool.
-    #[inline]
     pub fn bool(value: bool, out: &mut Vec<u8>) {
         out.extend_from_slice(&[tag::BOOL, u8::from(value)]);
     }
 
     /// Appends an integer: two bytes for 0 to 255, else nine.
-    #[inline]
     pub fn int(value: i64, out: &mut Vec<u8>) {
-        match u8::try_from(value) {
-            Ok(small) => out.extend_from_slice(&[tag::SMALL_INT, small]),
-            Err(_) => tagged8(tag::INT, value.to_be_bytes(), out),
-        }
+        let length = if u8::try_from(value).is_ok() { 2 } else { 9 };
+        append(out, length, |room| room.int(value));
     }
 
     /// Appends a double; its bits are kept.
-    #[inline]
     pub fn double(value: f64, out: &mut Vec<u8>) {
-        tagged8(tag::DOUBLE, value.to_be_bytes(), out);
+        append(out, 9, |room| room.tagged(tag::DOUBLE, value.to_be_bytes()));
     }
 
     /// Appends a UUID.
-    #[inline]
     pub fn uuid(value: &Uuid, out: &mut Vec<u8>) {
-        let mut bytes = [tag::UUID; 17];
-        if let Some(body) = bytes.last_chunk_mut() {
-            *body = *value.as_bytes();
-        }
-        out.extend_from_slice(&bytes);
+        append(out, 17, |room| room.array([tag::UUID]).array(*value.as_bytes()));
     }
 
     /// Appends a string in the shortest of its three forms.
     ///
     /// # Errors
-    /// [`EncodeError::RecordTooLarge`] from 4 GiB on, where the length no longer fits.
-    #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "the arm bounds the length by 15")]
+    /// [`EncodeError::RecordTooLarge`] if it is longer than a record may be.
     pub fn string(value: &str, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        match value.len() {
-            0 => out.push(tag::EMPTY_STRING),
-            short @ 1..=tag::SHORT_STRING_MAX_BYTES => {
-                out.push(tag::SHORT_STRING | short as u8);
-                out.extend_from_slice(value.as_bytes());
-            }
-            long => {
-                head(tag::STRING, length(long)?, out);
-                out.extend_from_slice(value.as_bytes());
-            }
-        }
+        append(out, string_length(value)?, |room| room.string(value));
         Ok(())
     }
 
     /// Appends bytes.
     ///
     /// # Errors
-    /// [`EncodeError::RecordTooLarge`] from 4 GiB on, where the length no longer fits.
-    #[inline]
+    /// [`EncodeError::RecordTooLarge`] if they are more than a record may hold.
     pub fn data(value: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        head(tag::DATA, length(value.len())?, out);
-        out.extend_from_slice(value);
+        append(out, sized_length(value.len())?, |room| room.head4(tag::DATA, value.len()).bytes(value));
         Ok(())
-    }
-
-    #[inline]
-    pub(super) fn tagged8(tag: u8, [a, b, c, d, e, f, g, h]: [u8; 8], out: &mut Vec<u8>) {
-        out.extend_from_slice(&[tag, a, b, c, d, e, f, g, h]);
-    }
-
-    #[inline]
-    pub(super) fn head(tag: u8, length: u32, out: &mut Vec<u8>) {
-        let [a, b, c, d] = length.to_be_bytes();
-        out.extend_from_slice(&[tag, a, b, c, d]);
-    }
-
-    #[inline]
-    pub(super) fn length(length: usize) -> Result<u32, EncodeError> {
-        u32::try_from(length).map_err(|_| EncodeError::RecordTooLarge(length))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::blazebinary::limits::{MAX_ENTRIES, MAX_KEY_BYTES, MAX_RECORD_BYTES};
 
     fn hex(value: impl Into<Value>) -> String {
         let mut out = Vec::new();

@@ -80,6 +80,38 @@ impl<'a> Token<'a> {
     }
 }
 
+/// How many bytes follow a tag whose payload always has the same size; a table, because skipping fields should
+/// not depend on guessing their types.
+#[inline(always)]
+pub(super) fn fixed_payload_bytes(tag: u8) -> Option<usize> {
+    let bytes = *FIXED_PAYLOAD_BYTES.get(usize::from(tag))?;
+    (bytes != VARIES).then_some(usize::from(bytes))
+}
+
+const VARIES: u8 = u8::MAX;
+const FIXED_PAYLOAD_BYTES: [u8; 256] = fixed_payload_table();
+
+#[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "runs in the compiler only")]
+const fn fixed_payload_table() -> [u8; 256] {
+    let mut table = [VARIES; 256];
+    let mut length = 0;
+    while length as usize <= tag::SHORT_STRING_MAX_BYTES {
+        table[(tag::SHORT_STRING | length) as usize] = length;
+        length += 1;
+    }
+    table[tag::SMALL_INT as usize] = 1;
+    table[tag::BOOL as usize] = 1;
+    table[tag::INT as usize] = 8;
+    table[tag::DOUBLE as usize] = 8;
+    table[tag::DATE as usize] = 8;
+    table[tag::UUID as usize] = 16;
+    table[tag::NULL as usize] = 0;
+    table[tag::EMPTY_STRING as usize] = 0;
+    table[tag::EMPTY_ARRAY as usize] = 0;
+    table[tag::EMPTY_DICT as usize] = 0;
+    table
+}
+
 #[inline]
 fn sized<'a>(reader: &mut Reader<'a>) -> Option<&'a [u8]> {
     let length = reader.u32()?;
@@ -116,9 +148,40 @@ pub(super) fn entry_key<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], DecodeE
     reader.bytes(usize::from(length)).ok_or(DecodeErrorKind::Truncated)
 }
 
+/// The u16 length in front of a nested dict's key.
+pub(super) const ENTRY_KEY_HEAD_BYTES: usize = 2;
+/// [`NAME_FOLLOWS`] and the u16 length in front of a name that is written out at the top level.
+pub(super) const NAMED_KEY_HEAD_BYTES: usize = 3;
 /// The bytes that open every record, before its layout byte and u16 field count.
 pub(super) const MAGIC: &[u8; 5] = b"BLAZE";
-/// Magic, layout byte and field count.
+/// Magic, layout byte and u16 field count.
 pub(super) const HEADER_BYTES: usize = 8;
 /// The CRC-32 that closes a layout 2 record.
 pub(super) const CHECKSUM_BYTES: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table that skips and the reader that reads agree on every tag.
+    #[test]
+    fn skipping_and_reading_take_the_same_bytes() {
+        for tag in 0..=u8::MAX {
+            let mut bytes = [0; 32];
+            bytes[0] = tag;
+            let mut reader = Reader::new(&bytes);
+            let token = Token::read(&mut reader);
+            let varies = matches!(
+                token,
+                Err(_)
+                    | Ok(Token::String(_)
+                        | Token::Data(_)
+                        | Token::Array(_)
+                        | Token::Dict(_)
+                        | Token::Vector(_))
+            );
+            let read = (!varies).then(|| reader.offset() - 1);
+            assert_eq!(fixed_payload_bytes(tag), read, "{tag:#04x}");
+        }
+    }
+}

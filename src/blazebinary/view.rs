@@ -6,16 +6,14 @@
 use uuid::Uuid;
 
 use super::date::Date;
-use super::dictionary::FieldId;
 use super::encode::Layout;
 use super::error::DecodeError;
 use super::key::Key;
-use super::key_order::keys_are_equivalent;
-use super::limits::MAX_NESTING;
 use super::reader::Reader;
 use super::token::{FieldKey, Token, entry_key};
 use super::validate::canonical_record;
 use super::value::{Dict, Record, Value, Vector, widen};
+use super::walk::{Step, Wanted, field_name, read_past, skip_value, walk_fields};
 
 /// A record in canonical form, read in place.
 #[derive(Debug, Clone, Copy)]
@@ -59,18 +57,17 @@ impl<'a> RecordView<'a> {
     /// The value of the field `name`; a scan that decodes nothing on its way.
     #[inline]
     pub fn get(&self, name: &str) -> Option<ValueView<'a>> {
-        let wanted = FieldId::of(name);
+        let wanted = Wanted::new(name);
         let mut reader = self.fields;
         for _ in 0..self.count {
-            let found = match (FieldKey::read(&mut reader).ok()?, wanted) {
-                (FieldKey::Common(id), Some(wanted)) => id == wanted,
-                (FieldKey::Common(id), None) => !name.is_ascii() && keys_are_equivalent(id.name(), name),
-                (FieldKey::Named(key), _) => names_match(key, name),
+            let found = match FieldKey::read(&mut reader).ok()? {
+                FieldKey::Common(id) => wanted.is_field(id),
+                FieldKey::Named(key) => wanted.is_key(key),
             };
             if found {
                 return Some(ValueView::at(reader));
             }
-            skip_value(&mut reader)?;
+            reader = skip_value(reader)?;
         }
         None
     }
@@ -88,9 +85,10 @@ impl<'a> RecordView<'a> {
         Entries { reader: self.fields, remaining: self.count, top_level: true }
     }
 
-    /// Every value of the record in one linear pass, containers before what they hold.
-    pub fn walk(&self) -> Walk<'a> {
-        Walk::new(self.fields, Level { remaining: self.count, keys: Keys::Fields })
+    /// Hands every value of the record to `visit` in one linear pass, containers before what they hold.
+    #[inline]
+    pub fn walk(&self, mut visit: impl FnMut(Step<'a>)) {
+        walk_fields(self.fields, self.count, &mut visit);
     }
 
     /// An owned copy.
@@ -113,7 +111,7 @@ impl<'a> IntoIterator for &RecordView<'a> {
 /// Comparing bytes is free. [`Text::as_str`] checks them again, which costs a nanosecond for short text: the
 /// price of a crate without `unsafe`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Text<'a>(&'a [u8]);
+pub struct Text<'a>(pub(super) &'a [u8]);
 
 impl<'a> Text<'a> {
     /// The UTF-8 bytes.
@@ -176,8 +174,8 @@ impl<'a> ValueView<'a> {
     }
 
     /// Reads a value; of a container only its head.
-    #[inline]
-    fn head(reader: &mut Reader<'a>) -> Option<Self> {
+    #[inline(always)]
+    pub(super) fn head(reader: &mut Reader<'a>) -> Option<Self> {
         Some(match Token::read(reader).ok()? {
             Token::Null => Self::Null,
             Token::Bool(byte) => Self::Bool(byte != 0),
@@ -218,7 +216,7 @@ impl<'a> ValueView<'a> {
 /// An array, read in place.
 #[derive(Debug, Clone, Copy)]
 pub struct ArrayView<'a> {
-    count: u16,
+    pub(super) count: u16,
     reader: Reader<'a>,
 }
 
@@ -242,7 +240,7 @@ impl<'a> ArrayView<'a> {
 /// A nested dict, read in place.
 #[derive(Debug, Clone, Copy)]
 pub struct DictView<'a> {
-    count: u16,
+    pub(super) count: u16,
     reader: Reader<'a>,
 }
 
@@ -259,12 +257,13 @@ impl<'a> DictView<'a> {
 
     /// The value under `key`.
     pub fn get(&self, key: &str) -> Option<ValueView<'a>> {
+        let wanted = Wanted::new(key);
         let mut reader = self.reader;
         for _ in 0..self.count {
-            if names_match(entry_key(&mut reader).ok()?, key) {
+            if wanted.is_key(entry_key(&mut reader).ok()?) {
                 return Some(ValueView::at(reader));
             }
-            skip_value(&mut reader)?;
+            reader = skip_value(reader)?;
         }
         None
     }
@@ -295,6 +294,11 @@ impl<'a> VectorView<'a> {
     /// Whether there is no item.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
+    }
+
+    /// The items as they lie in the bytes.
+    pub(super) fn chunks(&self) -> &'a [[u8; 4]] {
+        self.items.as_chunks().0
     }
 
     /// The upper halves of the items' bits.
@@ -343,8 +347,10 @@ impl<'a> Iterator for Entries<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.remaining = self.remaining.checked_sub(1)?;
-        let keys = if self.top_level { Keys::Fields } else { Keys::Entries };
-        let key = keys.read(&mut self.reader)??;
+        let key = match self.top_level {
+            true => field_name(&mut self.reader)?,
+            false => Text(entry_key(&mut self.reader).ok()?),
+        };
         Some((key, read_past(&mut self.reader)?))
     }
 
@@ -354,129 +360,6 @@ impl<'a> Iterator for Entries<'a> {
 }
 
 impl ExactSizeIterator for Entries<'_> {}
-
-/// One value met on a [`Walk`].
-#[derive(Debug, Clone, Copy)]
-pub struct Step<'a> {
-    /// How many containers are around the value, the record not counted: 0 for a field of the record.
-    pub depth: usize,
-    /// The key, unless the value is an item of an array.
-    pub key: Option<Text<'a>>,
-    /// The value. What a container holds follows in later steps with a greater depth.
-    pub value: ValueView<'a>,
-}
-
-/// Every value of a record in one linear pass, containers before what they hold. Allocates nothing.
-#[derive(Debug, Clone)]
-pub struct Walk<'a> {
-    reader: Reader<'a>,
-    /// The containers that are open, outermost first, the record itself at index 0.
-    levels: [Level; MAX_NESTING + 1],
-    depth: usize,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Level {
-    remaining: u16,
-    keys: Keys,
-}
-
-/// How the members of a container are named.
-#[derive(Debug, Clone, Copy)]
-enum Keys {
-    Fields,
-    Entries,
-    None,
-}
-
-impl Keys {
-    /// The next member's key: `Some(None)` where members have none.
-    #[inline]
-    fn read<'a>(self, reader: &mut Reader<'a>) -> Option<Option<Text<'a>>> {
-        Some(match self {
-            Self::None => None,
-            Self::Entries => Some(Text(entry_key(reader).ok()?)),
-            Self::Fields => Some(match FieldKey::read(reader).ok()? {
-                FieldKey::Common(id) => Text(id.name().as_bytes()),
-                FieldKey::Named(name) => Text(name),
-            }),
-        })
-    }
-}
-
-impl<'a> Walk<'a> {
-    fn new(reader: Reader<'a>, first: Level) -> Self {
-        Self { reader, levels: [first; MAX_NESTING + 1], depth: 0 }
-    }
-}
-
-impl<'a> Iterator for Walk<'a> {
-    type Item = Step<'a>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Step<'a>> {
-        loop {
-            let level = self.levels.get_mut(self.depth)?;
-            let Some(remaining) = level.remaining.checked_sub(1) else {
-                self.depth = self.depth.checked_sub(1)?;
-                continue;
-            };
-            level.remaining = remaining;
-            let key = level.keys.read(&mut self.reader)?;
-            let value = ValueView::head(&mut self.reader)?;
-            let step = Step { depth: self.depth, key, value };
-            let inner = match value {
-                ValueView::Array(array) => Level { remaining: array.count, keys: Keys::None },
-                ValueView::Dict(dict) => Level { remaining: dict.count, keys: Keys::Entries },
-                _ => return Some(step),
-            };
-            let depth = self.depth.saturating_add(1);
-            *self.levels.get_mut(depth)? = inner;
-            self.depth = depth;
-            return Some(step);
-        }
-    }
-}
-
-/// Whether a key in the bytes names the field that is asked for.
-#[inline]
-fn names_match(key: &[u8], name: &str) -> bool {
-    key == name.as_bytes()
-        || (!(key.is_ascii() && name.is_ascii()) && keys_are_equivalent(Text(key).as_str(), name))
-}
-
-/// Reads a value and moves past all of it.
-#[inline]
-fn read_past<'a>(reader: &mut Reader<'a>) -> Option<ValueView<'a>> {
-    let mut ahead = *reader;
-    let value = ValueView::head(&mut ahead)?;
-    match value {
-        ValueView::Array(_) | ValueView::Dict(_) => skip_value(reader)?,
-        _ => *reader = ahead,
-    }
-    Some(value)
-}
-
-/// Moves past a value. Recursion ends at the nesting that validation allowed.
-#[inline]
-fn skip_value(reader: &mut Reader<'_>) -> Option<()> {
-    match Token::read(reader).ok()? {
-        Token::Array(count) => skip_items(reader, count),
-        Token::Dict(count) => skip_entries(reader, count),
-        _ => Some(()),
-    }
-}
-
-fn skip_items(reader: &mut Reader<'_>, count: u16) -> Option<()> {
-    (0..count).try_for_each(|_| skip_value(reader))
-}
-
-fn skip_entries(reader: &mut Reader<'_>, count: u16) -> Option<()> {
-    (0..count).try_for_each(|_| {
-        entry_key(reader).ok()?;
-        skip_value(reader)
-    })
-}
 
 #[cfg(test)]
 mod tests {
@@ -513,8 +396,8 @@ mod tests {
     fn a_walk_meets_every_value_once_with_its_depth() {
         let bytes = sample();
         let view = RecordView::canonical(&bytes).unwrap();
-        let steps: Vec<(usize, String)> =
-            view.walk().map(|step| (step.depth, step.key.map_or("-", Text::as_str).to_owned())).collect();
+        let mut steps = Vec::new();
+        view.walk(|step| steps.push((step.depth, step.key.map_or("-", Text::as_str).to_owned())));
         let expected =
             [(0, "id"), (0, "nested"), (1, "x"), (2, "-"), (2, "-"), (1, "y"), (0, "zip"), (0, "e\u{301}")];
         assert_eq!(steps, expected.map(|(depth, key)| (depth, key.to_owned())));

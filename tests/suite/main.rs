@@ -1,3 +1,26 @@
 //! The one integration test binary: few binaries keep the build quick.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::disallowed_types,
+    reason = "a test that meets the unexpected has failed"
+)]
+
+mod values;
+
+mod allocations;
+mod cli_frames;
+mod cli_record;
+mod fuzz_seeds;
 mod generated;
+mod golden;
+mod house;
+mod json_properties;
+mod order_properties;
+mod protocol;
+mod readme;

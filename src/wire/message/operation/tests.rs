@@ -1,3 +1,5 @@
+//! Operations: byte vectors, refusals, costs, limits and round trips.
+
 use proptest::prelude::*;
 
 use super::super::testing::{EMPTY_RECORD, EMPTY_RECORD_BYTES, any as of, check, rejects, round_trip, unhex};

@@ -1,1 +1,0 @@
-//! The total order of values and its memcmp key.
