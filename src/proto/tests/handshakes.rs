@@ -89,7 +89,8 @@ fn a_refused_hello_gets_one_error() {
 
 #[test]
 fn a_client_holds_the_welcome_against_its_hello() {
-    let cases: [(&str, fn(&mut Welcome<'static>)); 5] = [
+    type Change = fn(&mut Welcome<'static>);
+    let cases: [(&str, Change); 5] = [
         ("version", |welcome| welcome.version = 2),
         ("heartbeat_ms", |welcome| welcome.heartbeat_ms = 4_999),
         ("heartbeat_ms", |welcome| welcome.heartbeat_ms = 60_001),

@@ -9,9 +9,9 @@ use crate::proto::{CloseReason, Time, Violation};
 use crate::wire::CreditLimit;
 use crate::wire::message::AckLevel;
 
-/// How many schedules run; `BLAZEDB_SCHEDULES` asks for more.
+/// How many schedules run; built with `BLAZEDB_SCHEDULES` set, as many as it says.
 fn schedules() -> u64 {
-    std::env::var("BLAZEDB_SCHEDULES").ok().and_then(|count| count.parse().ok()).unwrap_or(400)
+    option_env!("BLAZEDB_SCHEDULES").and_then(|count| count.parse().ok()).unwrap_or(400)
 }
 
 fn window(rng: &mut Rng) -> CreditLimit {
