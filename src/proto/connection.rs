@@ -7,6 +7,9 @@ use super::limits::TRANSMIT_BYTES;
 use super::time::Time;
 use crate::wire::{Frame, FrameBuffer, Header};
 
+/// A read of fewer bytes that ends where a frame ends is a moment of quiet: memory of large frames is given back.
+const QUIET_BYTES: usize = 4 << 10;
+
 /// One end of a connection, without IO: [`Client`](super::Client) or [`Server`](super::Server) is its role.
 ///
 /// Methods come in families:
@@ -94,7 +97,7 @@ impl<R: Role> Connection<R> {
         if !whole {
             self.core.handle_progress(now, bytes.len());
         }
-        if self.frames.pending_bytes() == 0 {
+        if self.frames.pending_bytes() == 0 && bytes.len() < QUIET_BYTES {
             self.frames.release_memory();
         }
         self.settle();

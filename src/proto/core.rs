@@ -150,11 +150,12 @@ impl Core {
         if is_control(message_type) {
             self.control.spend(now)?;
         }
-        let mut plain = Cow::Borrowed(payload);
-        if header.flags.contains(Flags::COMPRESSED) {
-            decompress(payload, plain.to_mut()).map_err(Violation::BadCompression)?;
+        if !header.flags.contains(Flags::COMPRESSED) {
+            return Ok(Some(Inbound { message_type, payload: Cow::Borrowed(payload) }));
         }
-        Ok(Some(Inbound { message_type, payload: plain }))
+        let mut plain = Vec::new();
+        decompress(payload, &mut plain).map_err(Violation::BadCompression)?;
+        Ok(Some(Inbound { message_type, payload: Cow::Owned(plain) }))
     }
 
     /// A message is answered and passed over.
@@ -178,9 +179,11 @@ impl Core {
         } else {
             payload
         };
-        let sequence = self.send.take();
-        // Fails only for payloads over the limit, which their makers refuse before.
-        let _ = encode_frame(message_type as u8, flags, sequence, body, out);
+        let mut send = self.send;
+        // Fails only for payloads over the limit, which their makers refuse before; then no number is used up.
+        if encode_frame(message_type as u8, flags, send.take(), body, out).is_ok() {
+            self.send = send;
+        }
         if !is_control(message_type) {
             self.control.earn();
         }

@@ -157,8 +157,12 @@ impl Server {
     }
 
     fn handle_hello(&mut self, core: &Core, inbound: &Inbound<'_>) -> Result<(), Violation> {
-        if self.state != State::Awaiting || core.farewell.has_begun() {
+        if self.state != State::Awaiting {
             return Err(inbound.unexpected("there is one Handshake, the first message"));
+        }
+        if core.farewell.has_begun() {
+            // It crossed this side's Goodbye.
+            return Ok(());
         }
         let Message::Hello(hello) = inbound.decode().map_err(Violation::Malformed)? else {
             return Err(inbound.unexpected("a client does not send a Welcome"));

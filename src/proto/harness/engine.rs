@@ -14,7 +14,7 @@ use crate::wire::message::{
     Action, Change, ChangeKind, ChangesBuilder, Event, EventKind, QueryKind, QueryResponse, Row, RowsBuilder,
     Start,
 };
-use crate::wire::{Clock, ErrorCode, FramedRecord, Message, Position};
+use crate::wire::{Clock, CreditLimit, ErrorCode, FramedRecord, Message, Position};
 
 /// The node that every client of the harness is.
 pub(crate) const NODE: Uuid = Uuid::from_u128(0x4E0DE);
@@ -28,6 +28,8 @@ pub(crate) struct Rules {
     pub(crate) sync: Duration,
     /// Operations whose tag is a multiple of this are refused; 0 for none.
     pub(crate) refuse_every: u64,
+    /// How often the work window is resized: once in so many moments; 0 for never.
+    pub(crate) resize_one_in: u64,
     /// A defect: verdicts of this and the next number are swapped.
     pub(crate) swap_at: Option<u64>,
 }
@@ -37,6 +39,7 @@ impl Rules {
         decide: Duration::from_micros(200),
         sync: Duration::from_millis(3),
         refuse_every: 7,
+        resize_one_in: 0,
         swap_at: None,
     };
 }
@@ -231,6 +234,9 @@ impl Engine {
             self.syncing = None;
         }
         let Some(server) = server.filter(|server| !server.is_closed()) else { return };
+        if self.rules.resize_one_in > 0 && rng.one_in(self.rules.resize_one_in) {
+            server.set_work_window(CreditLimit { frames: rng.below(30), bytes: rng.below(50_000) });
+        }
         while self.waiting.front().is_some_and(|waiting| waiting.ready <= now) {
             let waiting = self.waiting.pop_front().unwrap();
             server.admit(waiting.cost);

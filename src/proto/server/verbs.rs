@@ -108,6 +108,11 @@ impl Connection<Server> {
         self.role.work.set_window(super::at_least_one(window));
     }
 
+    /// Work received whose cost was not given back: what the application, or its queues, hold for this client.
+    pub const fn work_in_flight(&self) -> CreditLimit {
+        self.role.work.outstanding()
+    }
+
     /// Operation `number` is decided. Operations are decided in order; repeated ones get their first verdict.
     ///
     /// # Errors

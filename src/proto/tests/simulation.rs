@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::sessions::{at, submits};
 use crate::proto::harness::{Line, Rng, Rules, Setup, Step, World};
-use crate::proto::{CloseReason, Time, Violation};
+use crate::proto::{CloseReason, Parting, Time, Violation};
 use crate::wire::CreditLimit;
 use crate::wire::message::AckLevel;
 
@@ -23,7 +23,7 @@ fn line(rng: &mut Rng) -> Line {
         latency: Duration::from_micros(rng.below(30_000)),
         jitter: Duration::from_micros(rng.below(20_000)),
         per_byte: Duration::from_nanos(rng.below(300)),
-        capacity: rng.within(20, 70_000) as usize,
+        capacity: rng.within(500, 70_000) as usize,
         piece: rng.within(1, 3_000) as usize,
     }
 }
@@ -40,7 +40,50 @@ fn step(rng: &mut Rng) -> Step {
     }
 }
 
-fn schedule(seed: u64) -> (World, Vec<(Time, bool)>) {
+/// What goes wrong, or is done from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    /// The transport breaks; the server's process too, if it crashes.
+    Cut { crash: bool },
+    /// Nobody reads at one end for a while, too short for a deadline: the pipe fills.
+    Pause { up: bool, ms: u64 },
+    /// The server says Goodbye; a new connection follows.
+    Leave,
+}
+
+fn fault(rng: &mut Rng) -> Fault {
+    match rng.below(6) {
+        0..=1 => Fault::Cut { crash: false },
+        2 => Fault::Cut { crash: true },
+        3..=4 => Fault::Pause { up: rng.one_in(2), ms: rng.below(1_000) },
+        _ => Fault::Leave,
+    }
+}
+
+fn strike(world: &mut World, fault: Fault) {
+    match fault {
+        Fault::Cut { crash } => world.cut(crash),
+        Fault::Pause { up, ms } => {
+            let until = world.now.after(Duration::from_millis(ms));
+            let pipe = |world: &mut World, paused| {
+                let pipe = if up { &mut world.up } else { &mut world.down };
+                pipe.paused = paused;
+            };
+            pipe(world, true);
+            world.run_until(until, |_| false);
+            world.now = world.now.max(until);
+            pipe(world, false);
+        }
+        Fault::Leave => {
+            let now = world.now;
+            let _ = world.server.close(now, Parting::default());
+            world.run_until(now.after(Duration::from_secs(30)), |world| world.server.is_finished());
+            world.cut(false);
+        }
+    }
+}
+
+fn schedule(seed: u64) -> (World, Vec<(Time, Fault)>) {
     let mut rng = Rng::new(seed ^ 0x5EED);
     let mut time = 0;
     let steps = rng.within(10, 120);
@@ -54,6 +97,7 @@ fn schedule(seed: u64) -> (World, Vec<(Time, bool)>) {
         decide: Duration::from_micros(rng.below(5_000)),
         sync: Duration::from_micros(rng.below(20_000)),
         refuse_every: rng.below(6),
+        resize_one_in: rng.below(20),
         swap_at: None,
     };
     setup.client.compression = rng.one_in(2);
@@ -62,9 +106,9 @@ fn schedule(seed: u64) -> (World, Vec<(Time, bool)>) {
     setup.server.operation_window = rng.within(1, 50) as u16;
     setup.server.request_limit = rng.within(1, 6) as u16;
     setup.server.staged_bytes = rng.within(1, 100_000) as usize;
-    let faults = (0..rng.below(5)).map(|_| (at(rng.below(time + 300)), rng.one_in(3)));
+    let faults = (0..rng.below(5)).map(|_| (at(rng.below(time + 300)), fault(&mut rng)));
     let mut faults: Vec<_> = faults.collect();
-    faults.sort_unstable();
+    faults.sort_by_key(|(time, _)| *time);
     let mut world = World::new(setup);
     world.app.consume_after = Duration::from_micros(rng.below(60_000));
     (world, faults)
@@ -73,12 +117,12 @@ fn schedule(seed: u64) -> (World, Vec<(Time, bool)>) {
 /// Runs a schedule to its end; what the oracle has to say, and the trace.
 fn run(seed: u64) -> (Vec<String>, u64) {
     let (mut world, faults) = schedule(seed);
-    for (time, crash) in faults {
+    for (time, fault) in faults {
         world.run_until(time, |_| false);
         world.now = world.now.max(time);
-        world.cut(crash);
+        strike(&mut world, fault);
     }
-    let limit = world.now.after(Duration::from_secs(120));
+    let limit = world.now.after(Duration::from_secs(600));
     let ended = world.run_to_the_end(limit);
     let mut failures = world.verdict();
     if !ended {
