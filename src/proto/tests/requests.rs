@@ -109,6 +109,32 @@ fn a_parked_request_is_told_when_credit_came_and_one_frame_waits_at_most() {
     assert_eq!(server.respond(&rows(1, true)), Err(Misuse::UnknownRequest(1)));
 }
 
+/// Found by the simulation: a frame that was dropped by a cancel left those behind it waiting for ever.
+#[test]
+fn whoever_is_crowded_out_goes_on_when_the_frame_in_the_way_is_written_or_dropped() {
+    type Step = fn(&mut Connection<Server>, &mut Peer);
+    let steps: [Step; 3] = [
+        |server, peer| assert_eq!(types(server, peer).len(), 1),
+        |server, peer| server.handle_bytes(Time::ZERO, &peer.frame(&Message::Cancel(Cancel { id: 1 }))),
+        |server, _| server.fail(1, &RefusalText::new(ErrorCode::Internal)).unwrap(),
+    ];
+    for step in steps {
+        let (mut server, mut peer) = welcomed(ServerConfig { staged_bytes: 1, ..ServerConfig::default() });
+        for message in [query(1, CREDIT), subscribe(2, CREDIT)] {
+            server.handle_bytes(Time::ZERO, &peer.frame(&message));
+            assert!(matches!(server.poll_event(), Some(ServerEvent::Request { .. })));
+        }
+        assert_eq!(server.respond(&rows(1, false)), Ok(Delivery::Taken));
+        assert_eq!(server.deliver(&event(2, EventKind::CaughtUp)), Ok(Delivery::Busy));
+        assert!(server.poll_event().is_none());
+        step(&mut server, &mut peer);
+        let events: Vec<_> = std::iter::from_fn(|| server.poll_event()).collect();
+        let woken = |event: &ServerEvent| matches!(event, ServerEvent::Writable { id: 2 });
+        assert!(events.iter().any(woken), "{events:?}");
+        assert_eq!(server.deliver(&event(2, EventKind::CaughtUp)), Ok(Delivery::Taken));
+    }
+}
+
 #[test]
 fn the_order_is_control_outcomes_events_results() {
     let (mut server, mut peer) = running(CREDIT);
