@@ -338,15 +338,15 @@ impl Requests {
     }
 
     fn next_turn(&mut self) -> Option<u64> {
-        self.frames_in_turn = self.frames_in_turn.saturating_add(1);
         let waiting = |turns: &&mut VecDeque<u64>| !turns.is_empty();
-        let turns = if self.frames_in_turn >= FAIR_TURN {
-            self.frames_in_turn = 0;
-            self.turns.iter_mut().rev().find(waiting)
+        let is_fair_turn = self.frames_in_turn.saturating_add(1) >= FAIR_TURN;
+        let turns = if is_fair_turn {
+            self.turns.iter_mut().rev().find(waiting)?
         } else {
-            self.turns.iter_mut().find(waiting)
+            self.turns.iter_mut().find(waiting)?
         };
-        turns?.pop_front()
+        self.frames_in_turn = if is_fair_turn { 0 } else { self.frames_in_turn.saturating_add(1) };
+        turns.pop_front()
     }
 
     /// Owes the engine a `Writable` where it was refused and would no longer be.

@@ -163,6 +163,51 @@ fn the_order_is_control_outcomes_events_results() {
 }
 
 #[test]
+fn no_class_starves_behind_one_that_always_waits() {
+    let plenty = CreditLimit { frames: 1_000, bytes: 1 << 20 };
+    let (mut server, mut peer) = running(plenty);
+    assert_eq!(server.respond(&rows(1, true)), Ok(Delivery::Taken));
+    let mut order = Vec::new();
+    // One frame a batch: the next event is always there before the writer comes again.
+    for _ in 0..10 {
+        assert_eq!(server.deliver(&event(2, EventKind::Heartbeat)), Ok(Delivery::Taken));
+        let (core, role) = server.server_role();
+        let mut out = Vec::new();
+        assert!(crate::proto::connection::Role::write_data(role, core, &mut out));
+        order.extend(peer.read(&out).into_iter().map(|(found, _)| found));
+        if order.contains(&MessageType::QueryResponse) {
+            break;
+        }
+    }
+    assert_eq!(order.len(), usize::try_from(crate::proto::limits::FAIR_TURN).unwrap(), "{order:?}");
+}
+
+#[test]
+fn short_answers_overtake_what_has_become_bulk() {
+    let plenty = CreditLimit { frames: 1_000, bytes: 1 << 30 };
+    let (mut server, mut peer) = welcomed(ServerConfig::default());
+    for id in [1, 2] {
+        server.handle_bytes(Time::ZERO, &peer.frame(&query(id, plenty)));
+        assert!(server.poll_event().is_some());
+    }
+    let bytes = vec![0; 50_000];
+    let mut large = crate::wire::message::RowsBuilder::new();
+    let record = crate::wire::FramedRecord::new(&bytes).unwrap();
+    large.push(crate::wire::message::Row { seq: 0, record }).unwrap();
+    let large = QueryResponse { rows: large.rows(), ..rows(1, false) };
+    let mut overtaken = Vec::new();
+    for _ in 0..8 {
+        assert_eq!(server.respond(&large), Ok(Delivery::Taken));
+        assert_eq!(server.respond(&rows(2, false)), Ok(Delivery::Taken));
+        let read = written(&mut server, &mut peer, Time::ZERO);
+        let first = u64::from_be_bytes(*read[0].1.first_chunk().unwrap());
+        overtaken.push(first == 2);
+    }
+    // 256 KiB are passed with the sixth frame of 50,000 bytes.
+    assert_eq!(overtaken, [false, false, false, false, false, false, true, true]);
+}
+
+#[test]
 fn misuse_is_told_to_the_caller_and_changes_nothing() {
     let (mut server, mut peer) = running(CREDIT);
     assert_eq!(server.respond(&rows(2, true)), Err(Misuse::WrongKind(2)));
