@@ -7,12 +7,12 @@ mod node;
 mod scan;
 
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::Failure;
+use super::{Failure, tell};
 use crate::wire::Flags;
 use node::Node;
 use scan::{CapturedFrame, Found, Scanner};
@@ -34,10 +34,11 @@ Examples:
   blazedb frames session.blaze
   blazedb frames -o json - < session.blaze
 
-One line a frame: offset, type, payload length, flags, sequence, checksum; then its message. After damage the
-next frame is searched for, and the bytes passed over are counted.
+One line a frame (offset, type, payload length, flags, sequence, checksum), then its message.
+After damage the next frame is searched for, and the bytes passed over are counted.
 
-Exit status: 0 when every byte was read and understood, 1 when something was damaged, cut off or unreadable.";
+Exit status: 0 when every byte was read and understood, 1 when something was damaged, cut off
+or unreadable, 2 for a wrong command line.";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Output {
@@ -51,7 +52,11 @@ enum Output {
 pub(super) fn run(args: &FramesArgs) -> Result<(), Failure> {
     let source: Box<dyn Read> =
         if args.input.as_os_str() == "-" {
-            Box::new(io::stdin().lock())
+            let stdin = io::stdin();
+            if stdin.is_terminal() {
+                tell("reading a capture from the terminal; Ctrl-D ends");
+            }
+            Box::new(stdin.lock())
         } else {
             let opened = File::open(&args.input);
             Box::new(opened.map_err(|error| {

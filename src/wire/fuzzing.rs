@@ -6,8 +6,11 @@ use super::header::{Flags, Header};
 use super::message::{EventKind, Message};
 use super::{compress, decompress};
 
+/// What a target runs on an input.
+pub type Body = fn(&[u8]);
+
 /// Every target by the name of its file in `fuzz/fuzz_targets` and of its folder in `fuzz/seeds`.
-pub const TARGETS: &[(&str, fn(&[u8]))] =
+pub const TARGETS: &[(&str, Body)] =
     &[("frames", frames), ("message", message), ("compression", compression)];
 
 /// A stream of bytes, in one piece and in small ones: both give the same frames and end in the same way, and

@@ -144,6 +144,11 @@ fn files_of_frames_are_filled_up_with_zeros() {
         "{text}"
     );
     assert_eq!(text.matches("of a file: not decoded here").count(), 2);
+    // A damaged one whose length is right keeps its place.
+    capture[16] ^= 1;
+    let (text, damage) = print(&capture, Output::Text);
+    assert!(text.starts_with("0  SegmentHeader  payload 2  flags none  sequence 0  crc bad"), "{text}");
+    assert_eq!(damage, (1, 0));
 }
 
 proptest! {

@@ -152,6 +152,22 @@ fn the_cost_of_an_insert_is_bounded() {
 }
 
 #[test]
+fn reading_and_iterating_allocates_nothing() {
+    let kinds: Vec<(&str, RecordOperation<'_>)> =
+        kinds().into_iter().map(|(_, kind)| ("people", kind)).collect();
+    let body = body(&kinds);
+    let mut bytes = Vec::new();
+    operation(&body).encode(&mut bytes);
+    let used = allocation_counter::measure(|| {
+        let Ok(Message::Operation(read)) = Message::decode(2, &bytes) else { panic!() };
+        let flat = read.groups.operations().count();
+        let grouped: usize = read.groups.iter().map(|group| group.operations.iter().count()).sum();
+        assert_eq!((flat, grouped), (kinds.len(), kinds.len()));
+    });
+    assert_eq!(used.count_total, 0);
+}
+
+#[test]
 fn a_builder_keeps_to_the_limits() {
     assert_eq!(OperationBuilder::new().finish(), Err(OperationBuildError::Empty));
     let mut builder = OperationBuilder::new();
