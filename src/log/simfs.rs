@@ -307,6 +307,7 @@ impl Inode {
         self.cache[offset..end].copy_from_slice(bytes);
         for index in offset / sector..end.div_ceil(sector) {
             let version = self.cache[index * sector..((index + 1) * sector).min(self.cache.len())].to_vec();
+            self.unreadable.retain(|&lost| lost != index);
             let versions = self.pending.entry(index).or_default();
             if versions.last() != Some(&version) {
                 versions.push(version);
@@ -321,7 +322,6 @@ impl Inode {
                 put(&mut self.disk, index * sector, version);
             }
             self.doubtful.remove(&index);
-            self.unreadable.retain(|&lost| lost != index);
         }
     }
 
@@ -357,7 +357,8 @@ impl Inode {
         disk.resize(length, 0);
         for index in sectors {
             let candidates = self.candidates(sector, index);
-            let extra = if tear == Tear::Any && candidates.len() > 1 { 3 } else { 0 };
+            // Even a write of what is there already may tear.
+            let extra = if tear == Tear::Any { 3 } else { 0 };
             if candidates.len() + extra == 1 {
                 continue;
             }
