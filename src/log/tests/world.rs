@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::choosers::Seeded;
 use crate::log::effect::{Checked, Effect, RecordEffect, Stamp};
+use crate::log::limits::MAX_COMMIT_BYTES;
 use crate::log::simfs::{Choose, SimFs, Tear};
 use crate::log::{Batch, Damage, Identity, Log, LogError, LogView, Moment, Opened, Options, TransactionHead};
 
@@ -40,6 +41,8 @@ pub(super) struct World {
     pub(super) fs: SimFs,
     pub(super) segment_bytes: u32,
     pub(super) salts: Salts,
+    /// The most bytes of a commit.
+    pub(super) commit_bytes: usize,
     /// Everything acknowledged or shown, in order.
     pub(super) history: Vec<Known>,
     /// What was being written when the process died.
@@ -64,6 +67,7 @@ impl World {
             fs: SimFs::new(sector),
             segment_bytes,
             salts: Salts::Random,
+            commit_bytes: MAX_COMMIT_BYTES,
             history: Vec::new(),
             in_flight: Vec::new(),
             applied: 0,
@@ -95,7 +99,7 @@ impl World {
 
     /// Appends a batch: for each transaction the records of its effects.
     pub(super) fn append(&mut self, log: &mut Log, transactions: &[Vec<Vec<u8>>]) -> Result<(), LogError> {
-        let mut batch = Batch::new(log.next_sequence());
+        let mut batch = Batch::with_commits_of(log.next_sequence(), self.commit_bytes);
         self.in_flight.clear();
         for records in transactions {
             let operation = self.next_operation;
