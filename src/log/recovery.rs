@@ -85,7 +85,12 @@ pub(super) fn open(fs: Arc<dyn Filesystem>, mut options: Options) -> Result<Open
     let next_sequence = last.next_sequence;
     let active = if is_clean {
         rewrite(&mut last)?;
-        Active { header: last.header, file: last.window.file().clone(), offset: last.end.offset(), chain: last.end.chain() }
+        Active {
+            header: last.header,
+            file: last.window.file().clone(),
+            offset: last.end.offset(),
+            chain: last.end.chain(),
+        }
     } else {
         carry(&*fs, &mut options, &mut last)?
     };
@@ -133,7 +138,8 @@ fn carry(fs: &dyn Filesystem, options: &mut Options, last: &mut LastSegment) -> 
     let bytes = FIRST_COMMIT_OFFSET.saturating_add(carried_bytes).max(options.segment_bytes);
     let segment = last.header.segment.saturating_add(1);
     let spare = Spare::make(fs, segment, bytes, segment::temporary_name(segment))?;
-    let (salt, first_sequence, chain) = ((options.salts)(), last.durable.next_sequence(), last.durable.chain());
+    let (salt, first_sequence, chain) =
+        ((options.salts)(), last.durable.next_sequence(), last.durable.chain());
     let (offset, chain_after) = copy_transactions(last, &spare, salt, chain)?;
     let header = SegmentHeader {
         identity: options.identity,

@@ -91,7 +91,12 @@ impl Spare {
     ///
     /// # Errors
     /// [`LogError::DiskFull`], after which nothing is left behind; else [`LogError::Io`].
-    pub(crate) fn make(fs: &dyn Filesystem, segment: u32, bytes: u32, name: String) -> Result<Self, LogError> {
+    pub(crate) fn make(
+        fs: &dyn Filesystem,
+        segment: u32,
+        bytes: u32,
+        name: String,
+    ) -> Result<Self, LogError> {
         let bytes = bytes.min(MAX_SEGMENT_BYTES);
         match fs.unlink(&name) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -142,10 +147,15 @@ impl Spare {
     }
 
     /// Gives it its header and its name. When this returns it is the log's last segment, whatever happens.
-    pub(crate) fn install(self, fs: &dyn Filesystem, header: &SegmentHeader) -> Result<Arc<dyn File>, LogError> {
+    pub(crate) fn install(
+        self,
+        fs: &dyn Filesystem,
+        header: &SegmentHeader,
+    ) -> Result<Arc<dyn File>, LogError> {
         self.write(0, &header.to_block())?;
         sync(&*self.file, &self.name)?;
-        fs.rename(&self.name, &name(self.segment)).map_err(|error| LogError::io("rename", &self.name, error))?;
+        fs.rename(&self.name, &name(self.segment))
+            .map_err(|error| LogError::io("rename", &self.name, error))?;
         sync_dir(fs)?;
         Ok(self.file)
     }

@@ -94,14 +94,18 @@ impl<'a> Piece<'a> {
 impl TransactionHead<'_> {
     /// Bytes of a piece with this head and no effects.
     pub(crate) fn piece_bytes(&self) -> usize {
-        let fixed = 4 + 1 + 8 + 16 + 8 + 8 + 1 + 4;
-        self.principal.len().saturating_add(fixed + if self.trace.is_some() { 16 } else { 0 })
+        let fixed = if self.trace.is_some() { 50 + 16 } else { 50_usize };
+        fixed.saturating_add(self.principal.len())
     }
 
     pub(crate) fn check(&self) -> Result<(), LogError> {
         let found = self.principal.len();
         if found > MAX_PRINCIPAL_BYTES {
-            return Err(LogError::FieldTooLong { what: "a principal's name", found, max: MAX_PRINCIPAL_BYTES });
+            return Err(LogError::FieldTooLong {
+                what: "a principal's name",
+                found,
+                max: MAX_PRINCIPAL_BYTES,
+            });
         }
         Ok(())
     }

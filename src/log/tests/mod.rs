@@ -4,7 +4,13 @@
 //! crash of short scripts and many of long ones, with controls that must fail; `points` lets every input and output
 //! fail once; `rot` damages logs at rest.
 
-mod choosers;
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    reason = "numbers in tests are small, and a test that overflows should stop"
+)]
+
+pub(super) mod choosers;
 mod crashes;
 mod group;
 mod points;
