@@ -28,7 +28,7 @@ fn session(world: &mut World, log: &mut Log, number: u64) -> Result<(), LogError
 
 /// How a session ends: closed, killed, its power cut.
 fn end(world: &mut World, mut log: Log, number: u64, seeded: &mut Seeded) -> Result<(), LogError> {
-    if number % 3 == 0 {
+    if number.is_multiple_of(3) {
         world.tick(&mut log)?;
     }
     drop(log);
@@ -42,10 +42,10 @@ fn strike(before: &World, number: u64, at: u64, fault: Fault) -> Result<(), Viol
     let mut world = before.fork();
     let mut seeded = Seeded(at);
     world.fs.arm(at, fault);
-    if let Recovered::Log(mut log) = world.recover()? {
-        if session(&mut world, &mut log, number).is_ok() {
-            let _ = end(&mut world, *log, number, &mut seeded);
-        }
+    if let Recovered::Log(mut log) = world.recover()?
+        && session(&mut world, &mut log, number).is_ok()
+    {
+        let _ = end(&mut world, *log, number, &mut seeded);
     }
     for after in 0..2 {
         let tear = [None, Some(Tear::Whole), Some(Tear::Any)][seeded.choose(3)];
