@@ -125,6 +125,24 @@ fn a_flip_in_the_last_batch_is_undecidable_before_anything_vouches_for_it() {
 }
 
 #[test]
+fn what_recovery_carried_into_a_new_segment_is_vouched_for() {
+    let mut world = World::new(BLOCK, 6 * BLOCK as u32);
+    let mut log = world.create().unwrap();
+    world.append(&mut log, &[vec![record(1, 100)], vec![record(2, 100)]]).unwrap();
+    world.crash(&mut Seeded(1), None);
+    let Ok(Recovered::Log(_)) = world.recover() else { panic!("a killed log opens") };
+    let sound = files(&world.fs);
+    assert_eq!(sound.len(), 2, "the batch was carried");
+    for bit in (2 * BLOCK * 8..(2 * BLOCK + 500) * 8).step_by(5) {
+        let result = try_damage(&mut world, &sound, |fs| fs.flip(&sound[1].0, bit));
+        assert!(
+            result.unwrap_or_else(|wrong| panic!("bit {bit}: {wrong}")),
+            "bit {bit} of the carried commit"
+        );
+    }
+}
+
+#[test]
 fn random_damage_over_several_segments_is_noticed() {
     let trials = setting("BLAZEDB_LOG_ROT", 20_000);
     let mut world = closed_log(6, 24);

@@ -110,7 +110,7 @@ impl World {
         let moment = self.moment(1);
         match log.append(batch, moment) {
             Ok(_) => self.history.append(&mut self.in_flight),
-            Err(LogError::DiskFull { .. }) => self.in_flight.clear(),
+            Err(LogError::DiskFull) => self.in_flight.clear(),
             Err(error) => {
                 assert!(matches!(
                     log.append(Batch::new(log.next_sequence()), moment),
@@ -151,7 +151,7 @@ impl World {
         let log = match Log::open(Arc::new(self.fs.clone()), options) {
             Ok(Opened::ReadWrite(log, _)) => log,
             Ok(Opened::ReadOnly(_, damage)) => return Err(format!("false alarm: {damage}")),
-            Err(LogError::Io { .. } | LogError::DiskFull { .. }) => return Ok(Recovered::Died),
+            Err(LogError::Io { .. } | LogError::DiskFull) => return Ok(Recovered::Died),
             Err(error) => return Err(format!("cannot be opened: {error}")),
         };
         let first = log.first_sequence();
