@@ -24,3 +24,4 @@ mod json_properties;
 mod order_properties;
 mod protocol;
 mod readme;
+mod refusals;
