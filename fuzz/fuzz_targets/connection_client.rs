@@ -1,4 +1,4 @@
-//! See `blazedb::proto::fuzzing::client`.
+//! See `blazedb::proto::fuzzing::connection_client`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| blazedb::proto::fuzzing::client(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| blazedb::proto::fuzzing::connection_client(data));

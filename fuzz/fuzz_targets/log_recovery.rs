@@ -1,4 +1,4 @@
-//! See `blazedb::log::fuzzing::recover`.
+//! See `blazedb::log::fuzzing::log_recovery`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| blazedb::log::fuzzing::recover(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| blazedb::log::fuzzing::log_recovery(data));

@@ -55,8 +55,8 @@ fn value(reader: &mut Reader<'_>, room: usize) -> Result<Value, DecodeError> {
         Token::EmptyArray | Token::Array(0) => enter(room, at).map(|_| Value::Array(Vec::new()))?,
         Token::Array(count) => {
             let room = enter(room, at)?;
-            // Every item takes a byte at least, so the capacity never passes what the input can fill.
-            let mut items = Vec::with_capacity(usize::from(count).min(reader.rest().len()));
+            // No room by the count: nested arrays would each get it for the same few bytes.
+            let mut items = Vec::new();
             for _ in 0..count {
                 items.push(value(reader, room)?);
             }

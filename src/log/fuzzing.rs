@@ -11,14 +11,14 @@ use super::writer::{Log, Options};
 pub type Body = fn(&[u8]);
 
 /// Every target by the name of its file in `fuzz/fuzz_targets` and of its folder in `fuzz/seeds`.
-pub const TARGETS: &[(&str, Body)] = &[("log_recovery", recover)];
+pub const TARGETS: &[(&str, Body)] = &[("log_recovery", log_recovery)];
 
 /// The log that fuzzed segments claim to belong to.
 pub const IDENTITY: Identity = Identity { database: *b"fuzzed log bytes", partition: 0, epoch: 1 };
 
 /// Opens a log whose only segment, the first, has these bytes, and reads all of it: whatever they are, that neither
 /// panics nor allocates by what they declare, and what it shows does not change when it is opened again.
-pub fn recover(data: &[u8]) {
+pub fn log_recovery(data: &[u8]) {
     let fs = SimFs::new(512);
     fs.replace(&super::segment::name(1), data.to_vec());
     let first = open_and_read(&fs);
@@ -97,13 +97,13 @@ mod tests {
         let rounds = setting("BLAZEDB_LOG_FUZZ", 400);
         let mut tried = 0_u64;
         for seed in seeds() {
-            recover(&seed);
+            log_recovery(&seed);
             for _ in 0..rounds {
                 let mut data = seed.clone();
                 for _ in 0..1 + seeded.choose(4) {
                     mutate(&mut data, &mut seeded);
                 }
-                recover(&data);
+                log_recovery(&data);
                 tried += 1;
             }
         }

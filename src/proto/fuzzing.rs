@@ -24,7 +24,7 @@ use crate::wire::{
 pub type Body = fn(&[u8]);
 
 /// Every target by the name of its file in `fuzz/fuzz_targets` and of its folder in `fuzz/seeds`.
-pub const TARGETS: &[(&str, Body)] = &[("connection_server", server), ("connection_client", client)];
+pub const TARGETS: &[(&str, Body)] = &[("connection_server", connection_server), ("connection_client", connection_client)];
 
 const HANDSHAKE_DONE: u8 = 1;
 const PROGRAM: u8 = 2;
@@ -86,7 +86,7 @@ fn play(mode: u8, data: &[u8], sender: &mut Sender, mut act: impl FnMut(Time, u8
 ///
 /// # Panics
 /// If it holds more than its bound: that is what the target looks for.
-pub fn server(data: &[u8]) {
+pub fn connection_server(data: &[u8]) {
     let Some((&mode, data)) = data.split_first() else { return };
     let config = ServerConfig {
         work: WINDOW,
@@ -121,7 +121,7 @@ pub fn server(data: &[u8]) {
 ///
 /// # Panics
 /// If it holds more than it asked for: that is what the target looks for.
-pub fn client(data: &[u8]) {
+pub fn connection_client(data: &[u8]) {
     let Some((&mode, data)) = data.split_first() else { return };
     let Ok(mut client) = Connection::client(Time::ZERO, ClientConfig::new("main"), Outbox::default()) else {
         return;
@@ -380,13 +380,13 @@ mod tests {
         let body = body().unwrap();
         for _ in 0..15_000 {
             let data = program(&mut rng, &body);
-            server(&data);
-            client(&data);
+            connection_server(&data);
+            connection_client(&data);
         }
         for length in 0..2_000 {
             let data: Vec<u8> = (0..length % 300).map(|_| rng.next() as u8).collect();
-            server(&data);
-            client(&data);
+            connection_server(&data);
+            connection_client(&data);
         }
     }
 
@@ -400,7 +400,7 @@ mod tests {
             data.extend([operation.0, 0xFF, operation.1.len() as u8]);
             data.extend(&operation.1);
         }
-        server(&data);
+        connection_server(&data);
         let mut server = Connection::server(Time::ZERO, ServerConfig::default());
         let mut sender = Sender::default();
         let mut engine = Engine::default();

@@ -1,6 +1,8 @@
 //! The promise that reading in place allocates nothing, counted.
 
-use blazedb::blazebinary::{Dict, Layout, Record, RecordView, Value, encode_record, keys_are_equivalent};
+use blazedb::blazebinary::{
+    Dict, Layout, Record, RecordView, Value, decode_lenient, encode_record, keys_are_equivalent,
+};
 
 /// Every type, nesting, and keys that need normalising to be compared.
 fn sample() -> Vec<u8> {
@@ -36,6 +38,16 @@ fn validating_and_visiting_allocate_nothing() {
         "fields, the dict, its entries, the list's items; then the fields again"
     );
     assert_eq!(counted.count_total, 0, "{counted:?}");
+}
+
+/// Arrays inside one another, each of which announces 65,535 items of which one is there.
+#[test]
+fn a_declared_count_makes_no_room() {
+    let mut bytes = b"BLAZE\x01\x00\x01\x09".to_vec();
+    (0..64).for_each(|_| bytes.extend_from_slice(&[0x08, 0xFF, 0xFF]));
+    bytes.resize(70_000, 0xEE);
+    let counted = allocation_counter::measure(|| assert!(decode_lenient(&bytes).is_err()));
+    assert!(counted.bytes_max < 70_000, "{counted:?}");
 }
 
 #[test]

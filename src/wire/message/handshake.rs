@@ -105,11 +105,9 @@ impl<'a> Handshake<'a> {
 
 impl<'a> Hello<'a> {
     fn read(reader: &mut PayloadReader<'a>) -> Result<Self, MessageError> {
+        let min_version = positive_u8(reader, "min_version")?;
         let at = reader.offset();
-        let (min_version, max_version) = (reader.u8()?, reader.u8()?);
-        if min_version == 0 {
-            return Err(Kind::Zero { field: "min_version" }.at(at));
-        }
+        let max_version = reader.u8()?;
         if max_version < min_version {
             return Err(Kind::Inconsistent { field: "max_version" }.at(at));
         }
@@ -146,11 +144,7 @@ impl<'a> Hello<'a> {
 
 impl<'a> Welcome<'a> {
     fn read(reader: &mut PayloadReader<'a>) -> Result<Self, MessageError> {
-        let at = reader.offset();
-        let version = reader.u8()?;
-        if version == 0 {
-            return Err(Kind::Zero { field: "version" }.at(at));
-        }
+        let version = positive_u8(reader, "version")?;
         let node_decided = reader.u64()?;
         let at = reader.offset();
         let operation_window = reader.positive_u16("operation_window")?;
@@ -189,6 +183,15 @@ impl<'a> Welcome<'a> {
         put::uuid(&self.node, out);
         put_string(self.agent, MAX_AGENT_BYTES, out);
         self.capabilities.append_to(out);
+    }
+}
+
+/// A version: counted from 1.
+fn positive_u8(reader: &mut PayloadReader<'_>, field: &'static str) -> Result<u8, MessageError> {
+    let at = reader.offset();
+    match reader.u8()? {
+        0 => Err(Kind::Zero { field }.at(at)),
+        number => Ok(number),
     }
 }
 
@@ -266,7 +269,7 @@ mod tests {
         let mutated = |from: &str, to: &str| HELLO_HEX.replacen(from, to, 1);
         rejects(1, "03", 0, Kind::UnknownValue { field: "kind", value: 3 });
         rejects(1, &mutated("01 01 02", "01 00 02"), 1, Kind::Zero { field: "min_version" });
-        rejects(1, &mutated("01 01 02", "01 03 02"), 1, Kind::Inconsistent { field: "max_version" });
+        rejects(1, &mutated("01 01 02", "01 03 02"), 2, Kind::Inconsistent { field: "max_version" });
         rejects(
             1,
             &mutated("000000000000002a", "0000000000000027"),
@@ -285,6 +288,7 @@ mod tests {
         rejects(1, &mutated("236c7a34 217a", "217a 236c7a34"), 51, Kind::NotSorted { field: "capabilities" });
         rejects(1, &mutated("236c7a34 217a", "217a 217a"), 51, Kind::NotSorted { field: "capabilities" });
         rejects(1, &mutated("236c7a34 217a", "1201 217a"), 51, Kind::WrongType { field: "capabilities" });
+        rejects(1, &WELCOME_HEX.replacen("02 01", "02 00", 1), 1, Kind::Zero { field: "version" });
         let window = |hex| WELCOME_HEX.replacen("0400", hex, 1);
         rejects(1, &window("0401"), 10, Kind::TooLong { field: "operation_window", max: 1024 });
         rejects(1, &window("0000"), 10, Kind::Zero { field: "operation_window" });

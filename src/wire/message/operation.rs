@@ -225,12 +225,16 @@ impl<'a> RecordOperation<'a> {
     fn read(reader: &mut PayloadReader<'a>, checksums: Checksums) -> Result<Self, MessageError> {
         let at = reader.offset();
         let value = reader.u8()?;
-        let unknown = || Kind::UnknownValue { field: "operation kind", value }.at(at);
         let (kind, skip_unchanged) = (value & KIND_BITS, value & SKIP_UNCHANGED_BIT != 0);
-        if value & !(KIND_BITS | BASE_BIT | SKIP_UNCHANGED_BIT) != 0 || (skip_unchanged && kind != UPSERT) {
-            return Err(unknown());
+        let has_base = value & BASE_BIT != 0;
+        let defined = value & !(KIND_BITS | BASE_BIT | SKIP_UNCHANGED_BIT) == 0
+            && (INSERT..=CHECK).contains(&kind)
+            && (kind == UPSERT || !skip_unchanged)
+            && (kind != CHECK || has_base);
+        if !defined {
+            return Err(Kind::UnknownValue { field: "operation kind", value }.at(at));
         }
-        let base = if value & BASE_BIT != 0 { Some(reader.u64()?) } else { None };
+        let base = if has_base { Some(reader.u64()?) } else { None };
         let action = match kind {
             INSERT => Action::Insert(reader.record(checksums)?),
             UPSERT => Action::Upsert { record: reader.record(checksums)?, skip_unchanged },
@@ -240,8 +244,7 @@ impl<'a> RecordOperation<'a> {
                 set: reader.record(checksums)?,
             },
             DELETE => Action::Delete { id: reader.id()? },
-            CHECK if base.is_some() => Action::Check { id: reader.id()? },
-            _ => return Err(unknown()),
+            _ => Action::Check { id: reader.id()? },
         };
         Ok(Self { base, action })
     }

@@ -116,8 +116,10 @@ impl<'a> Query<'a> {
         let credit = CreditLimit::read(reader)?;
         let at = reader.offset();
         let kind = reader.u8()?;
-        if matches!(kind, STRUCTURED | SQL) {
-            return Err(Kind::ReservedValue { field: "query kind", value: kind }.at(at));
+        match kind {
+            GET | SCAN | STATS => {}
+            STRUCTURED | SQL => return Err(Kind::ReservedValue { field: "query kind", value: kind }.at(at)),
+            value => return Err(Kind::UnknownValue { field: "query kind", value }.at(at)),
         }
         let at_least = match reader.choice("at_least", flag)? {
             true => Some(reader.position()?),
@@ -132,8 +134,7 @@ impl<'a> Query<'a> {
                 lower: read_bound(reader, "lower")?,
                 upper: read_bound(reader, "upper")?,
             },
-            STATS => QueryKind::Stats { collection: reader.optional_collection()? },
-            value => return Err(Kind::UnknownValue { field: "query kind", value }.at(at)),
+            _ => QueryKind::Stats { collection: reader.optional_collection()? },
         };
         Ok(Self { id, credit, at_least, kind })
     }
@@ -262,7 +263,8 @@ mod tests {
         for value in [4, 5] {
             refuse(&format!("0{value} ffff"), 24, Kind::ReservedValue { field: "query kind", value });
         }
-        refuse("06 00", 24, Kind::UnknownValue { field: "query kind", value: 6 });
+        // The kind comes before at_least, which is wrong too.
+        refuse("06 02", 24, Kind::UnknownValue { field: "query kind", value: 6 });
         refuse("01 02", 25, Kind::UnknownValue { field: "at_least", value: 2 });
         refuse("01 00 2670656f706c65 0000", 33, Kind::Zero { field: "count" });
         refuse(&format!("01 00 2670656f706c65 0002 {ID}"), 35, Kind::Truncated);

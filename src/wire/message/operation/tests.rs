@@ -115,6 +115,11 @@ fn a_fault_behind_the_number_is_the_operations_alone() {
         let kind = Kind::UnknownValue { field: "operation kind", value };
         refuse(&format!("0001 {PEOPLE} 0001 {value:02x} {ID}"), 20, kind, Some(0));
     }
+    // The kind comes before the base that it announces and that is cut off.
+    for value in [0x80, 0x87] {
+        let kind = Kind::UnknownValue { field: "operation kind", value };
+        refuse(&format!("0001 {PEOPLE} 0001 {value:02x} 00"), 20, kind, Some(0));
+    }
     let damaged = EMPTY_RECORD.replacen("969e", "969f", 1);
     let mismatch = Kind::RecordChecksumMismatch { stored: 0x969f_c96f, computed: 0x969e_c96f };
     let second = format!("0002 {PEOPLE} 0001 04 {ID} 2161 0002 04 {ID} 01 {damaged}");
