@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::format::Identity;
+use super::options::Options;
 use super::recovery::Opened;
 use super::simfs::SimFs;
-use super::writer::{Log, Options};
+use super::writer::Log;
 
 /// What a target runs on an input.
 pub type Body = fn(&[u8]);
