@@ -5,7 +5,8 @@
 //! `tests/suite/house.rs` checks them. The layers that exist today, lowest first:
 //!
 //! - [`blazebinary`]: values, records, the codec, the total order, typed JSON;
-//! - [`wire`]: frames and messages over plain buffers.
+//! - [`wire`]: frames and messages over plain buffers;
+//! - [`store`]: the ordered view that a log is folded into, and its backends.
 //!
 //! Everything below `transport` builds without network crates (`--no-default-features`), reads no clock,
 //! socket or disk, and contains no `unsafe` code.
@@ -15,4 +16,5 @@
 pub mod blazebinary;
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod store;
 pub mod wire;

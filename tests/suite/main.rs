@@ -13,3 +13,4 @@
 mod allocations;
 mod golden;
 mod house;
+mod store;
