@@ -9,7 +9,8 @@
 //! - [`store`]: the ordered view that a log is folded into, and its backends.
 //!
 //! Everything below `transport` builds without network crates (`--no-default-features`), reads no clock,
-//! socket or disk, and contains no `unsafe` code.
+//! socket or disk but through what it is given ([`store::Lsm`] and [`store::directory`] excepted), and contains no
+//! `unsafe` code.
 
 #![forbid(unsafe_code)]
 
