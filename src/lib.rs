@@ -8,10 +8,12 @@
 //! - [`wire`]: frames and messages over plain buffers;
 //! - [`proto`]: the connection protocol as a pure state machine, without IO;
 //! - [`log`]: the segments, their recovery, positions;
+//! - [`store`]: the ordered view that a log is folded into, and its backends;
 //! - `transport`: frames over byte streams (feature `net`).
 //!
 //! Everything below `transport` builds without network crates (`--no-default-features`), reads no clock,
-//! socket or disk, and contains no `unsafe` code.
+//! socket or disk but through what it is given ([`store::Lsm`] and [`store::directory`] excepted), and contains no
+//! `unsafe` code.
 
 #![forbid(unsafe_code)]
 // Production code is linted without `cfg(test)` in the same run.
@@ -30,6 +32,7 @@ pub mod blazebinary;
 pub mod cli;
 pub mod log;
 pub mod proto;
+pub mod store;
 #[cfg(feature = "net")]
 pub mod transport;
 pub mod wire;

@@ -25,3 +25,4 @@ mod order_properties;
 mod protocol;
 mod readme;
 mod refusals;
+mod store;
