@@ -24,7 +24,8 @@ use crate::wire::{
 pub type Body = fn(&[u8]);
 
 /// Every target by the name of its file in `fuzz/fuzz_targets` and of its folder in `fuzz/seeds`.
-pub const TARGETS: &[(&str, Body)] = &[("connection_server", connection_server), ("connection_client", connection_client)];
+pub const TARGETS: &[(&str, Body)] =
+    &[("connection_server", connection_server), ("connection_client", connection_client)];
 
 const HANDSHAKE_DONE: u8 = 1;
 const PROGRAM: u8 = 2;
