@@ -5,7 +5,8 @@
 //! `tests/suite/house.rs` checks them. The layers that exist today, lowest first:
 //!
 //! - [`blazebinary`]: values, records, the codec, the total order, typed JSON;
-//! - [`wire`]: frames and messages over plain buffers.
+//! - [`wire`]: frames and messages over plain buffers;
+//! - `transport`: frames over byte streams (feature `net`).
 //!
 //! Everything below `transport` builds without network crates (`--no-default-features`), reads no clock,
 //! socket or disk, and contains no `unsafe` code.
@@ -15,4 +16,6 @@
 pub mod blazebinary;
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "net")]
+pub mod transport;
 pub mod wire;

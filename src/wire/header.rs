@@ -156,7 +156,30 @@ pub enum HeaderError {
     PayloadTooLarge(u32),
 }
 
+/// A payload over [`MAX_PAYLOAD_BYTES`]: the caller's fault. Nothing was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("a payload has at most {max} bytes, this one has {0}; split it", max = MAX_PAYLOAD_BYTES)]
+pub struct PayloadTooLong(pub usize);
+
 impl Header {
+    /// The header of a payload to be sent.
+    ///
+    /// # Errors
+    /// [`PayloadTooLong`].
+    pub fn for_payload(
+        message_type: u8,
+        flags: Flags,
+        sequence: u32,
+        length: usize,
+    ) -> Result<Self, PayloadTooLong> {
+        match u32::try_from(length) {
+            Ok(payload_bytes) if length <= MAX_PAYLOAD_BYTES => {
+                Ok(Self { message_type, payload_bytes, flags, sequence })
+            }
+            _ => Err(PayloadTooLong(length)),
+        }
+    }
+
     /// Reads a header. Nothing is allocated by what it announces.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ mod values;
 mod allocations;
 mod cli_record;
 mod fuzz_seeds;
+mod generated;
 mod golden;
 mod house;
 mod json_properties;
