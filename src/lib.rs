@@ -6,6 +6,8 @@
 //!
 //! - [`blazebinary`]: values, records, the codec, the total order, typed JSON;
 //! - [`wire`]: frames and messages over plain buffers;
+//! - [`log`]: the segments, their recovery, positions;
+//! - [`engine`]: the decider, the commit path, snapshots, changes;
 //! - `transport`: frames over byte streams (feature `net`).
 //!
 //! Everything below `transport` builds without network crates (`--no-default-features`), reads no clock,
@@ -16,6 +18,8 @@
 pub mod blazebinary;
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod engine;
+pub mod log;
 #[cfg(feature = "net")]
 pub mod transport;
 pub mod wire;

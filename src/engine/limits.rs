@@ -15,7 +15,7 @@ pub const MAX_TRANSACTION_BYTES: usize = 48 << 20;
 
 /// The most patched fields that a record's envelope names. A patch that would pass this or
 /// [`MAX_FIELD_CLOCK_BYTES`] is decided as a put of the whole record, which names none.
-pub const MAX_FIELD_CLOCKS: usize = 1024;
+pub const MAX_FIELD_CLOCKS: usize = 256;
 
 /// The most bytes of names of patched fields in an envelope: small beside the record's own limit of 1 MiB, so that
 /// record and envelope always fit a commit of the log.

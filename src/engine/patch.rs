@@ -37,7 +37,9 @@ pub(super) fn patch(
     let mut changed: Vec<Box<str>> = Vec::with_capacity(removed.len().saturating_add(set.len()));
     for name in removed {
         record.remove(name);
-        changed.push(name.clone());
+        if set.get(name).is_none() {
+            changed.push(name.clone());
+        }
     }
     for (key, value) in set.iter() {
         record.insert(key.clone(), value.clone());
@@ -89,9 +91,9 @@ mod tests {
         assert_eq!(patched.bytes, encoded(&Record::from_iter([("b", 5i64), ("c", 3), ("d", 4)])));
         assert_eq!((patched.envelope.clock, patched.envelope.node), (1, 1), "those of the last whole put");
         let names: Vec<&str> = patched.envelope.fields.iter().map(|field| &*field.name).collect();
-        assert_eq!(names, ["a", "b", "gone", "d"]);
+        assert_eq!(names, ["a", "gone", "b", "d"]);
         assert!(patched.envelope.fields.iter().all(|field| (field.clock, field.node) == (7, 2)));
-        assert_eq!(patched.changed.unwrap().len(), 5);
+        assert_eq!(patched.changed.unwrap().len(), 4);
     }
 
     #[test]

@@ -11,6 +11,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("wire", &["blazebinary"]),
     ("proto", &["wire", "blazebinary"]),
     ("log", &["wire", "blazebinary"]),
+    ("engine", &["log", "wire", "blazebinary"]),
     ("transport", &["proto", "wire", "blazebinary"]),
     ("cli", &["transport", "proto", "log", "wire", "blazebinary"]),
 ];
