@@ -72,7 +72,7 @@ pub fn prepare(groups: Groups<'_>) -> Prepared<'_> {
 }
 
 /// 64 bits that tell one body from another: XXH3 (`spec/adr/0013-ledger-by-slots.md` says why not a checksum).
-pub fn hash(body: &[u8]) -> u64 {
+fn hash(body: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64(body)
 }
 

@@ -1,0 +1,203 @@
+//! The decider: the one place where preconditions are checked and changes are made up.
+//!
+//! ```text
+//!   decide ──▶ Answer::Again(first answer)                 the number is known
+//!      │
+//!      └─────▶ Answer::Decided(decision) ── accept ──▶ counted in, not yet durable ── publish ──▶ forgotten here
+//! ```
+//!
+//! `decide` changes nothing that a later call sees; only `accept` does. It knows nothing of the log, of clocks or of
+//! threads: time is an argument.
+
+use super::catalogue::Catalogue;
+use super::decision::{DecidedEffect, Decision};
+use super::draft::Draft;
+use super::error::EngineError;
+use super::hybrid_clock::HybridClock;
+use super::limits::OUTCOMES_KEPT;
+use super::outcome::{LedgerEntry, Outcome, Refusal, Verdict};
+use super::prepare::Prepared;
+use super::record::Id;
+use super::view::{Overlay, StateView};
+use crate::wire::Clock;
+
+/// An operation as it comes from its node.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// The node.
+    pub node: Id,
+    /// The operation's number among those of its node.
+    pub number: u64,
+    /// What it asks for.
+    pub prepared: &'a Prepared<'a>,
+}
+
+/// The published state and up to where it reaches.
+#[derive(Clone, Copy)]
+pub struct Published<'a> {
+    /// The number of the last effect that it holds.
+    pub sequence: u64,
+    /// The state.
+    pub state: &'a dyn StateView,
+}
+
+/// What the decider says.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The operation was decided before.
+    Again {
+        /// Its first answer.
+        outcome: Outcome,
+        /// The number up to which the log must be durable before the answer is given; 0 if it is.
+        through: u64,
+    },
+    /// A new decision.
+    Decided(Decision),
+}
+
+/// The decider of one partition.
+#[derive(Debug)]
+pub struct Decider {
+    clock: HybridClock,
+    pub(super) catalogue: Catalogue,
+    pub(super) overlay: Overlay,
+    next_sequence: u64,
+    last_change: u64,
+}
+
+impl Decider {
+    /// A decider that goes on after `last_sequence`, the number of the last effect, and `last_change`, that of the
+    /// last effect that changed a record.
+    pub fn new(catalogue: Catalogue, clock: Clock, last_sequence: u64, last_change: u64) -> Self {
+        Self {
+            clock: HybridClock::after(clock),
+            catalogue,
+            overlay: Overlay::default(),
+            next_sequence: last_sequence.saturating_add(1),
+            last_change,
+        }
+    }
+
+    /// The last clock that was given out.
+    pub const fn clock(&self) -> Clock {
+        self.clock.last()
+    }
+
+    /// Decides an operation.
+    ///
+    /// # Errors
+    /// [`EngineError::OperationGap`] and [`EngineError::IdentityReused`], which are no outcomes: the number stays as
+    /// it is. [`EngineError::Read`].
+    pub fn decide(
+        &mut self,
+        published: Published<'_>,
+        request: &Request<'_>,
+        unix_ms: u64,
+    ) -> Result<Answer, EngineError> {
+        self.overlay.prune(published.sequence);
+        if let Some((outcome, through)) = self.known(published, request)? {
+            return Ok(Answer::Again { outcome, through });
+        }
+        let clock = self.clock.tick(unix_ms).to_bits();
+        let drafted = match &request.prepared.items {
+            Ok(items) => self.draft(published, request.node, clock, items)?,
+            Err(refusal) => Err(*refusal),
+        };
+        let (mut effects, verdict) = match drafted {
+            Ok((effects, unchanged)) => (effects, Verdict::Applied { unchanged }),
+            Err(refusal) => (Vec::new(), Verdict::Refused(refusal)),
+        };
+        let outcome = Outcome { verdict, sequence: self.last_change_with(&effects) };
+        if effects.is_empty() || !matches!(verdict, Verdict::Applied { unchanged: 0 }) {
+            effects.push(DecidedEffect::Outcome(outcome));
+        }
+        let body_hash = request.prepared.body_hash;
+        let ledger = Some(LedgerEntry { number: request.number, body_hash, outcome });
+        Ok(Answer::Decided(Decision {
+            node: request.node,
+            ledger,
+            first_sequence: self.next_sequence,
+            clock,
+            effects,
+        }))
+    }
+
+    /// Counts a decision in: later ones see it. It must be the last one decided.
+    pub fn accept(&mut self, decision: &Decision) {
+        self.overlay.add(decision);
+        for (sequence, effect) in decision.numbered() {
+            match effect {
+                DecidedEffect::Catalogue(entry) => self.catalogue.add(entry),
+                DecidedEffect::Write(_) | DecidedEffect::Delete { .. } => self.last_change = sequence,
+                DecidedEffect::Outcome(_) => {}
+            }
+        }
+        self.next_sequence = decision.last_sequence().saturating_add(1);
+    }
+
+    /// The highest number of a node that was decided, durable or not.
+    ///
+    /// # Errors
+    /// [`EngineError::Read`].
+    pub fn highest_operation(&mut self, published: Published<'_>, node: &Id) -> Result<u64, EngineError> {
+        self.overlay.prune(published.sequence);
+        Ok(self.overlay.node(node, published.state)?.highest)
+    }
+
+    /// The first answer to a number that was decided before.
+    fn known(
+        &mut self,
+        published: Published<'_>,
+        request: &Request<'_>,
+    ) -> Result<Option<(Outcome, u64)>, EngineError> {
+        let number = request.number;
+        let highest = self.overlay.node(&request.node, published.state)?.highest;
+        let expected = highest.saturating_add(1);
+        if number == expected {
+            return Ok(None);
+        }
+        if number == 0 || number > expected {
+            return Err(EngineError::OperationGap { expected, found: number });
+        }
+        let is_kept = highest.saturating_sub(number) < OUTCOMES_KEPT;
+        let entry = if is_kept {
+            self.overlay.outcome(&request.node, number, (published.sequence, published.state))?
+        } else {
+            None
+        };
+        match entry {
+            Some((entry, through)) if entry.body_hash == request.prepared.body_hash => {
+                Ok(Some((entry.outcome, through)))
+            }
+            _ => Err(EngineError::IdentityReused { number }),
+        }
+    }
+
+    /// The effects of the items, and how many of them found nothing to change.
+    #[expect(clippy::type_complexity, reason = "two ways of failing: an outcome, or none")]
+    fn draft(
+        &mut self,
+        published: Published<'_>,
+        node: Id,
+        clock: u64,
+        items: &[super::prepare::Item<'_>],
+    ) -> Result<Result<(Vec<DecidedEffect>, u32), Refusal>, EngineError> {
+        let index = self.overlay.node(&node, published.state)?.index;
+        let mut draft = Draft::new(self, published.state, node, index, clock, self.next_sequence);
+        for (number, item) in (0u32..).zip(items) {
+            match draft.item(item) {
+                Ok(()) => {}
+                Err(super::draft::Stop::Refused(refusal)) => {
+                    return Ok(Err(Refusal { item: Some(number), ..refusal }));
+                }
+                Err(super::draft::Stop::Failed(error)) => return Err(error),
+            }
+        }
+        Ok(Ok(draft.finish()))
+    }
+
+    fn last_change_with(&self, effects: &[DecidedEffect]) -> u64 {
+        let changes = (self.next_sequence..).zip(effects).filter(|(_, effect)| effect.is_change());
+        changes.last().map_or(self.last_change, |(sequence, _)| sequence)
+    }
+}
