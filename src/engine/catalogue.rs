@@ -1,14 +1,20 @@
-//! The names of a database: its collections and how far nodes are numbered.
+//! The numbers that stand for names: of collections and of nodes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::decision::CatalogueEntry;
+use super::record::Id;
 
-/// The catalogue, held in memory.
+/// The collections of a database: their names in order, and their numbers.
+pub type Collections = BTreeMap<Box<str>, u32>;
+
+/// The catalogue, held in memory. Readers share its collections.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Catalogue {
-    collections: BTreeMap<Box<str>, u32>,
+    collections: Arc<Collections>,
     last_collection: u32,
+    nodes: BTreeMap<Id, u32>,
     last_node: u32,
 }
 
@@ -18,9 +24,19 @@ impl Catalogue {
         self.collections.get(name).copied()
     }
 
-    /// The names of all collections in order, with their numbers.
-    pub fn collections(&self) -> impl ExactSizeIterator<Item = (&str, u32)> {
-        self.collections.iter().map(|(name, &number)| (&**name, number))
+    /// All collections as they are now.
+    pub const fn collections(&self) -> &Arc<Collections> {
+        &self.collections
+    }
+
+    /// The index of a node that has a ledger.
+    pub fn node(&self, node: &Id) -> Option<u32> {
+        self.nodes.get(node).copied()
+    }
+
+    /// How many nodes have a ledger.
+    pub fn nodes(&self) -> usize {
+        self.nodes.len()
     }
 
     /// The highest number given to a collection.
@@ -37,10 +53,13 @@ impl Catalogue {
     pub fn add(&mut self, entry: &CatalogueEntry) {
         match entry {
             CatalogueEntry::Collection { number, name } => {
-                self.collections.insert(name.clone(), *number);
+                Arc::make_mut(&mut self.collections).insert(name.clone(), *number);
                 self.last_collection = self.last_collection.max(*number);
             }
-            CatalogueEntry::Node { index, .. } => self.last_node = self.last_node.max(*index),
+            CatalogueEntry::Node { index, node } => {
+                self.nodes.insert(*node, *index);
+                self.last_node = self.last_node.max(*index);
+            }
         }
     }
 }

@@ -10,13 +10,13 @@
 //! threads: time is an argument.
 
 use super::catalogue::Catalogue;
-use super::decision::{DecidedEffect, Decision};
-use super::draft::Draft;
+use super::decision::{CatalogueEntry, DecidedEffect, Decision};
+use super::draft::{Draft, Stop};
 use super::error::EngineError;
 use super::hybrid_clock::HybridClock;
-use super::limits::OUTCOMES_KEPT;
+use super::limits::{MAX_NODES, OUTCOMES_KEPT};
 use super::outcome::{LedgerEntry, Outcome, Refusal, Verdict};
-use super::prepare::Prepared;
+use super::prepare::{Item, Prepared};
 use super::record::Id;
 use super::view::{Overlay, StateView};
 use crate::wire::Clock;
@@ -99,27 +99,44 @@ impl Decider {
             return Ok(Answer::Again { outcome, through });
         }
         let clock = self.clock.tick(unix_ms).to_bits();
+        let (node_index, mut effects) = self.registration(request.node)?;
         let drafted = match &request.prepared.items {
-            Ok(items) => self.draft(published, request.node, clock, items)?,
+            Ok(items) => self.draft(published, node_index, clock, effects.len(), items)?,
             Err(refusal) => Err(*refusal),
         };
-        let (mut effects, verdict) = match drafted {
-            Ok((effects, unchanged)) => (effects, Verdict::Applied { unchanged }),
-            Err(refusal) => (Vec::new(), Verdict::Refused(refusal)),
+        let (is_quiet, verdict) = match drafted {
+            Ok((changes, unchanged)) => {
+                let is_quiet = changes.is_empty();
+                effects.extend(changes);
+                (is_quiet, Verdict::Applied { unchanged })
+            }
+            Err(refusal) => (true, Verdict::Refused(refusal)),
         };
         let outcome = Outcome { verdict, sequence: self.last_change_with(&effects) };
-        if effects.is_empty() || !matches!(verdict, Verdict::Applied { unchanged: 0 }) {
+        if is_quiet || verdict != (Verdict::Applied { unchanged: 0 }) {
             effects.push(DecidedEffect::Outcome(outcome));
         }
         let body_hash = request.prepared.body_hash;
-        let ledger = Some(LedgerEntry { number: request.number, body_hash, outcome });
         Ok(Answer::Decided(Decision {
             node: request.node,
-            ledger,
+            node_index,
+            ledger: Some(LedgerEntry { number: request.number, body_hash, outcome }),
             first_sequence: self.next_sequence,
             clock,
             effects,
         }))
+    }
+
+    /// The index of a node, and the entry of the catalogue that gives it one if it has none.
+    fn registration(&self, node: Id) -> Result<(u32, Vec<DecidedEffect>), EngineError> {
+        if let Some(index) = self.catalogue.node(&node) {
+            return Ok((index, Vec::new()));
+        }
+        if self.catalogue.nodes() >= MAX_NODES {
+            return Err(EngineError::TooManyNodes);
+        }
+        let index = self.catalogue.last_node().saturating_add(1);
+        Ok((index, vec![DecidedEffect::Catalogue(CatalogueEntry::Node { index, node })]))
     }
 
     /// Counts a decision in: later ones see it. It must be the last one decided.
@@ -128,7 +145,7 @@ impl Decider {
         for (sequence, effect) in decision.numbered() {
             match effect {
                 DecidedEffect::Catalogue(entry) => self.catalogue.add(entry),
-                DecidedEffect::Write(_) | DecidedEffect::Delete { .. } => self.last_change = sequence,
+                DecidedEffect::Write(_) | DecidedEffect::Delete(_) => self.last_change = sequence,
                 DecidedEffect::Outcome(_) => {}
             }
         }
@@ -140,8 +157,10 @@ impl Decider {
     /// # Errors
     /// [`EngineError::Read`].
     pub fn highest_operation(&mut self, published: Published<'_>, node: &Id) -> Result<u64, EngineError> {
-        self.overlay.prune(published.sequence);
-        Ok(self.overlay.node(node, published.state)?.highest)
+        match self.catalogue.node(node) {
+            Some(index) => self.overlay.highest(index, published.state),
+            None => Ok(0),
+        }
     }
 
     /// The first answer to a number that was decided before.
@@ -151,7 +170,10 @@ impl Decider {
         request: &Request<'_>,
     ) -> Result<Option<(Outcome, u64)>, EngineError> {
         let number = request.number;
-        let highest = self.overlay.node(&request.node, published.state)?.highest;
+        let Some(node) = self.catalogue.node(&request.node) else {
+            return if number == 1 { Ok(None) } else { Err(EngineError::IdentityExpired) };
+        };
+        let highest = self.overlay.highest(node, published.state)?;
         let expected = highest.saturating_add(1);
         if number == expected {
             return Ok(None);
@@ -161,7 +183,7 @@ impl Decider {
         }
         let is_kept = highest.saturating_sub(number) < OUTCOMES_KEPT;
         let entry = if is_kept {
-            self.overlay.outcome(&request.node, number, (published.sequence, published.state))?
+            self.overlay.outcome(node, number, (published.sequence, published.state))?
         } else {
             None
         };
@@ -173,31 +195,32 @@ impl Decider {
         }
     }
 
-    /// The effects of the items, and how many of them found nothing to change.
+    /// The effects of the items, numbered behind `skip` others, and how many of them found nothing to change.
     #[expect(clippy::type_complexity, reason = "two ways of failing: an outcome, or none")]
     fn draft(
-        &mut self,
+        &self,
         published: Published<'_>,
-        node: Id,
+        node: u32,
         clock: u64,
-        items: &[super::prepare::Item<'_>],
+        skip: usize,
+        items: &[Item<'_>],
     ) -> Result<Result<(Vec<DecidedEffect>, u32), Refusal>, EngineError> {
-        let index = self.overlay.node(&node, published.state)?.index;
-        let mut draft = Draft::new(self, published.state, node, index, clock, self.next_sequence);
+        let first = self.next_sequence.saturating_add(u64::try_from(skip).unwrap_or(u64::MAX));
+        let mut draft = Draft::new(self, published.state, node, clock, first);
         for (number, item) in (0u32..).zip(items) {
             match draft.item(item) {
                 Ok(()) => {}
-                Err(super::draft::Stop::Refused(refusal)) => {
+                Err(Stop::Refused(refusal)) => {
                     return Ok(Err(Refusal { item: Some(number), ..refusal }));
                 }
-                Err(super::draft::Stop::Failed(error)) => return Err(error),
+                Err(Stop::Failed(error)) => return Err(error),
             }
         }
         Ok(Ok(draft.finish()))
     }
 
     fn last_change_with(&self, effects: &[DecidedEffect]) -> u64 {
-        let changes = (self.next_sequence..).zip(effects).filter(|(_, effect)| effect.is_change());
+        let changes = (self.next_sequence..).zip(effects).filter(|(_, effect)| effect.change().is_some());
         changes.last().map_or(self.last_change, |(sequence, _)| sequence)
     }
 }

@@ -10,6 +10,8 @@ use super::record::{Id, StoredRecord};
 pub struct Decision {
     /// Who asked.
     pub node: Id,
+    /// The node's index.
+    pub node_index: u32,
     /// The operation's place in the ledger of its node, outcome included. The database's own decisions have none.
     pub ledger: Option<LedgerEntry>,
     /// The number of the first effect.
@@ -26,23 +28,14 @@ pub enum DecidedEffect {
     /// A record was written.
     Write(RecordWrite),
     /// A record was deleted.
-    Delete {
-        /// The collection's number.
-        collection: u32,
-        /// The record's id.
-        id: Id,
-        /// The index of the node that deleted it.
-        node: u32,
-        /// What was deleted.
-        old: Arc<StoredRecord>,
-    },
+    Delete(RecordWrite),
     /// The catalogue gained an entry.
     Catalogue(CatalogueEntry),
     /// The operation had this outcome beside or instead of changing records.
     Outcome(Outcome),
 }
 
-/// A record after the change.
+/// A record before and after a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordWrite {
     /// The collection's number.
@@ -53,9 +46,9 @@ pub struct RecordWrite {
     pub is_patch: bool,
     /// The names of the fields that a patch changed; of a put none, which means all.
     pub changed: Vec<Box<str>>,
-    /// The record before, if there was one.
+    /// The record before, or what was remembered of it.
     pub old: Option<Arc<StoredRecord>>,
-    /// The record after.
+    /// The record after, or what will be remembered of it.
     pub new: Arc<StoredRecord>,
 }
 
@@ -69,7 +62,7 @@ pub enum CatalogueEntry {
         /// Its name.
         name: Box<str>,
     },
-    /// A node wrote its first record.
+    /// A node's first operation was decided.
     Node {
         /// Its index, from 1.
         index: u32,
@@ -121,9 +114,12 @@ impl Decision {
 }
 
 impl DecidedEffect {
-    /// Whether a record changed.
-    pub const fn is_change(&self) -> bool {
-        matches!(self, Self::Write(_) | Self::Delete { .. })
+    /// The change of a record, if it is one.
+    pub const fn change(&self) -> Option<&RecordWrite> {
+        match self {
+            Self::Write(change) | Self::Delete(change) => Some(change),
+            Self::Catalogue(_) | Self::Outcome(_) => None,
+        }
     }
 }
 

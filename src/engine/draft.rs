@@ -10,7 +10,7 @@ use super::limits::{MAX_COLLECTIONS, MAX_TRANSACTION_BYTES};
 use super::outcome::Refusal;
 use super::patch::{Stamp, patch};
 use super::prepare::{Act, Item};
-use super::record::{Envelope, Id, StoredRecord};
+use super::record::{Content, Envelope, Id, StoredRecord};
 use super::view::StateView;
 use crate::blazebinary::Record;
 use crate::wire::{ErrorCode, FramedRecord};
@@ -21,11 +21,10 @@ const EFFECT_OVERHEAD_BYTES: usize = 128;
 pub(super) struct Draft<'a> {
     decider: &'a Decider,
     published: &'a dyn StateView,
-    node: Id,
-    node_index: Option<u32>,
+    node: u32,
     clock: u64,
     next_sequence: u64,
-    records: BTreeMap<(u32, Id), Option<Arc<StoredRecord>>>,
+    records: BTreeMap<(u32, Id), Arc<StoredRecord>>,
     collections: BTreeMap<&'a str, u32>,
     effects: Vec<DecidedEffect>,
     bytes: usize,
@@ -62,8 +61,7 @@ impl<'a> Draft<'a> {
     pub(super) fn new(
         decider: &'a Decider,
         published: &'a dyn StateView,
-        node: Id,
-        node_index: Option<u32>,
+        node: u32,
         clock: u64,
         next_sequence: u64,
     ) -> Self {
@@ -71,7 +69,6 @@ impl<'a> Draft<'a> {
             decider,
             published,
             node,
-            node_index,
             clock,
             next_sequence,
             records: BTreeMap::new(),
@@ -94,24 +91,22 @@ impl<'a> Draft<'a> {
             Some(collection) => self.record(collection, &item.id)?,
             None => None,
         };
-        let version = current.as_ref().map_or(0, |record| record.sequence);
+        let version = current.as_ref().map_or(0, |record| record.version());
         if item.base.is_some_and(|base| base != version) {
             let refusal = Refusal::of_all(ErrorCode::PreconditionFailed);
             return Err(Stop::Refused(Refusal { version: Some(version), ..refusal }));
         }
+        let exists = version != 0;
         match &item.act {
-            Act::Insert(_) if current.is_some() => return Err(ErrorCode::AlreadyExists.into()),
-            Act::Insert(record) => self.put(item, *record, None)?,
+            Act::Insert(_) if exists => return Err(ErrorCode::AlreadyExists.into()),
             Act::Upsert { record, skip_unchanged: true } if is_same(&current, *record) => self.note_unchanged(),
-            Act::Upsert { record, .. } => self.put(item, *record, current)?,
+            Act::Insert(record) | Act::Upsert { record, .. } => self.put(item, *record, current)?,
             Act::Patch { removed, set } => {
-                let old = current.ok_or(ErrorCode::NotFound)?;
+                let old = current.filter(|_| exists).ok_or(ErrorCode::NotFound)?;
                 self.patch(item, &old, removed, set)?;
             }
-            Act::Delete => match (collection, current) {
-                (Some(collection), Some(old)) => self.delete(collection, item.id, old)?,
-                _ => self.note_unchanged(),
-            },
+            Act::Delete if exists => self.delete(item, current)?,
+            Act::Delete => self.note_unchanged(),
             Act::Check => {}
         }
         Ok(())
@@ -123,10 +118,10 @@ impl<'a> Draft<'a> {
 
     fn record(&self, collection: u32, id: &Id) -> Result<Current, EngineError> {
         if let Some(record) = self.records.get(&(collection, *id)) {
-            return Ok(record.clone());
+            return Ok(Some(record.clone()));
         }
         match self.decider.overlay.record(collection, id) {
-            Some(record) => Ok(record.clone()),
+            Some(record) => Ok(Some(record.clone())),
             None => self.published.record(collection, id),
         }
     }
@@ -136,10 +131,8 @@ impl<'a> Draft<'a> {
     }
 
     fn put(&mut self, item: &Item<'a>, record: FramedRecord<'_>, old: Current) -> Result<(), Stop> {
-        let node = self.node_index()?;
-        let envelope = Envelope { clock: self.clock, node, fields: Vec::new() };
-        let bytes = record.bytes().into();
-        self.write(item, old, (envelope, bytes, record.checksum()), None)
+        let content = Content { bytes: record.bytes().into(), crc: record.checksum() };
+        self.change(item, old, self.whole(), Some(content), None)
     }
 
     fn patch(
@@ -149,43 +142,40 @@ impl<'a> Draft<'a> {
         removed: &[Box<str>],
         set: &Record,
     ) -> Result<(), Stop> {
-        let node = self.node_index()?;
-        let patched = patch(old, removed, set, Stamp { clock: self.clock, node })?;
-        let crc = crc32fast::hash(&patched.bytes);
-        let after = (patched.envelope, patched.bytes.into(), crc);
-        self.write(item, Some(old.clone()), after, patched.changed)
+        let patched = patch(old, removed, set, Stamp { clock: self.clock, node: self.node })?;
+        let content = Content { crc: crc32fast::hash(&patched.bytes), bytes: patched.bytes.into() };
+        self.change(item, Some(old.clone()), patched.envelope, Some(content), patched.changed)
     }
 
-    /// `changed` is there for what is still a patch.
-    fn write(
+    fn delete(&mut self, item: &Item<'a>, old: Current) -> Result<(), Stop> {
+        self.change(item, old, self.whole(), None, None)
+    }
+
+    /// The envelope of a record that is written as a whole, or deleted.
+    fn whole(&self) -> Envelope {
+        Envelope { clock: self.clock, node: self.node, fields: Vec::new() }
+    }
+
+    /// `content` is there unless the record is deleted, `patched` if it is what remains after a patch.
+    fn change(
         &mut self,
         item: &Item<'a>,
         old: Current,
-        (envelope, bytes, crc): (Envelope, Arc<[u8]>, u32),
-        changed: Option<Vec<Box<str>>>,
+        envelope: Envelope,
+        content: Option<Content>,
+        patched: Option<Vec<Box<str>>>,
     ) -> Result<(), Stop> {
         let collection = self.collection_to_write(item.collection)?;
-        let names = changed.iter().flatten().fold(0, |sum: usize, name| sum.saturating_add(name.len()).saturating_add(2));
-        let stamps = envelope.name_bytes().saturating_add(envelope.fields.len().saturating_mul(14));
-        self.charge(bytes.len().saturating_add(names).saturating_add(stamps))?;
-        let new = Arc::new(StoredRecord { sequence: self.next_sequence, envelope, crc, bytes });
-        self.records.insert((collection, item.id), Some(new.clone()));
-        self.push(DecidedEffect::Write(RecordWrite {
-            collection,
-            id: item.id,
-            is_patch: changed.is_some(),
-            changed: changed.unwrap_or_default(),
-            old,
-            new,
-        }));
-        Ok(())
-    }
-
-    fn delete(&mut self, collection: u32, id: Id, old: Arc<StoredRecord>) -> Result<(), Stop> {
-        let node = self.node_index()?;
-        self.charge(0)?;
-        self.records.insert((collection, id), None);
-        self.push(DecidedEffect::Delete { collection, id, node, old });
+        let names = patched.iter().flatten();
+        let names = names.fold(0, |sum: usize, name| sum.saturating_add(name.len()).saturating_add(2));
+        let bytes = content.as_ref().map_or(0, |content| content.bytes.len());
+        self.charge(bytes.saturating_add(names).saturating_add(envelope.encoded_bytes()))?;
+        let (is_delete, is_patch) = (content.is_none(), patched.is_some());
+        let new = Arc::new(StoredRecord { sequence: self.next_sequence, envelope, content });
+        self.records.insert((collection, item.id), new.clone());
+        let changed = patched.unwrap_or_default();
+        let write = RecordWrite { collection, id: item.id, is_patch, changed, old, new };
+        self.push(if is_delete { DecidedEffect::Delete(write) } else { DecidedEffect::Write(write) });
         Ok(())
     }
 
@@ -214,20 +204,8 @@ impl<'a> Draft<'a> {
         self.push(DecidedEffect::Catalogue(CatalogueEntry::Collection { number, name: name.into() }));
         Ok(number)
     }
-
-    /// The index of the node, which its first write gives it.
-    fn node_index(&mut self) -> Result<u32, Stop> {
-        if let Some(index) = self.node_index {
-            return Ok(index);
-        }
-        let index = self.decider.catalogue.last_node().saturating_add(1);
-        self.charge(self.node.len())?;
-        self.push(DecidedEffect::Catalogue(CatalogueEntry::Node { index, node: self.node }));
-        self.node_index = Some(index);
-        Ok(index)
-    }
 }
 
 fn is_same(current: &Current, record: FramedRecord<'_>) -> bool {
-    current.as_ref().is_some_and(|current| *current.bytes == *record.bytes())
+    current.as_ref().and_then(|current| current.bytes()).is_some_and(|bytes| bytes == record.bytes())
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::log::LogError;
+use crate::store::StoreError;
 use crate::wire::{ErrorCode, Position};
 
 /// The engine's errors. [`EngineError::code`] is what a client is told.
@@ -37,6 +39,12 @@ pub enum EngineError {
         /// The number.
         number: u64,
     },
+    /// The client's: the node has no ledger, yet begins with a number that is not 1.
+    #[error("the outcomes of this node are forgotten: take a new node id and compare what is unacknowledged")]
+    IdentityExpired,
+    /// The server's: as many nodes as it remembers.
+    #[error("the database remembers as many nodes as it may; try again when some are forgotten")]
+    TooManyNodes,
     /// The client's: no collection has this name.
     #[error("no collection has the name {0:?}")]
     UnknownCollection(String),
@@ -52,6 +60,9 @@ pub enum EngineError {
         /// The oldest position from which changes can be read.
         oldest: Position,
     },
+    /// The operator's: the database's files are not what this binary can open.
+    #[error("{0}")]
+    Unusable(String),
     /// The machine's: reading the store or the log failed; nothing was changed by that.
     #[error("reading failed: {0}")]
     Read(String),
@@ -67,11 +78,37 @@ impl EngineError {
             Self::Corrupted(_) => ErrorCode::Corrupted,
             Self::OperationGap { .. } => ErrorCode::OperationNumberGap,
             Self::IdentityReused { .. } => ErrorCode::IdentityReused,
+            Self::IdentityExpired => ErrorCode::IdentityExpired,
+            Self::TooManyNodes => ErrorCode::TooBusy,
             Self::UnknownCollection(_) => ErrorCode::UnknownCollection,
             Self::SnapshotExpired => ErrorCode::SnapshotExpired,
             Self::PositionUnknown(_) => ErrorCode::PositionUnknown,
             Self::PositionExpired { .. } => ErrorCode::PositionExpired,
-            Self::Read(_) => ErrorCode::Internal,
+            Self::Unusable(_) | Self::Read(_) => ErrorCode::Internal,
+        }
+    }
+}
+
+impl From<StoreError> for EngineError {
+    /// What reading the store gives.
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Corrupt(what) => Self::Corrupted(what),
+            other => Self::Read(other.to_string()),
+        }
+    }
+}
+
+impl From<LogError> for EngineError {
+    /// What reading or opening the log gives. What writing it gives is told apart by who writes.
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::DiskFull { .. } => Self::DiskFull,
+            LogError::Damaged(damage) => Self::Corrupted(damage.to_string()),
+            LogError::NewerFormat { .. } | LogError::Foreign { .. } | LogError::Exists => {
+                Self::Unusable(error.to_string())
+            }
+            other => Self::Read(other.to_string()),
         }
     }
 }

@@ -17,14 +17,17 @@ pub const MAX_TRANSACTION_BYTES: usize = 48 << 20;
 /// [`MAX_FIELD_CLOCK_BYTES`] is decided as a put of the whole record, which names none.
 pub const MAX_FIELD_CLOCKS: usize = 256;
 
-/// The most bytes of names of patched fields in an envelope: small beside the record's own limit of 1 MiB, so that
-/// record and envelope always fit a commit of the log.
-pub const MAX_FIELD_CLOCK_BYTES: usize = 64 << 10;
+/// The most bytes of names of patched fields in an envelope: with the stamps it stays below the 65,535 bytes that a
+/// row has for it.
+pub const MAX_FIELD_CLOCK_BYTES: usize = 32 << 10;
 
 /// The most collections of a database: all their entries are held in memory.
 pub const MAX_COLLECTIONS: usize = 65_536;
 
-/// How many nodes' highest numbers the decider remembers, 64 bytes each; others are read from the store again.
+/// The most nodes that have a ledger: all their ids are held in memory, some 50 bytes each.
+pub const MAX_NODES: usize = 1_000_000;
+
+/// How many nodes' highest numbers the decider remembers; others are read from the store again.
 pub const MAX_REMEMBERED_NODES: usize = 16_384;
 
 /// How old a snapshot may become while someone reads it: long enough for a slow scan, short enough that what was

@@ -71,7 +71,7 @@ pub fn prepare(groups: Groups<'_>) -> Prepared<'_> {
     Prepared { body_hash, items: Ok(items) }
 }
 
-/// 64 bits that tell one body from another: XXH3 (`spec/adr/0013-ledger-by-slots.md` says why not a checksum).
+/// 64 bits that tell one body from another: XXH3 (`spec/adr/0013-operation-ledger.md` says why not a checksum).
 fn hash(body: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64(body)
 }

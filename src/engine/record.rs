@@ -1,24 +1,30 @@
 //! A record as the store keeps it: its version, its envelope, its bytes.
 
-use std::sync::Arc;
-
 use super::error::EngineError;
 use crate::blazebinary::keys_are_equivalent;
+use crate::store::{Bytes, RecordRow};
 
 /// The identity of a record or node: the bytes of a UUID.
 pub type Id = [u8; 16];
 
-/// A record at one version.
+/// A record at one version, or what is remembered of one that was deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredRecord {
-    /// The number of the change that wrote it: its version.
+    /// The number of its latest change: the version of a record that is there.
     pub sequence: u64,
-    /// When and by whom its fields were written.
+    /// When and by whom its fields were written; of a deleted one, when and by whom it was deleted.
     pub envelope: Envelope,
-    /// The CRC-32 (IEEE) of the bytes.
-    pub crc: u32,
+    /// The record; nothing if it was deleted.
+    pub content: Option<Content>,
+}
+
+/// The bytes of a record and their checksum.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
     /// The record's own complete bytes.
-    pub bytes: Arc<[u8]>,
+    pub bytes: Bytes,
+    /// Their CRC-32 (IEEE).
+    pub crc: u32,
 }
 
 /// When and by whom a record's fields were written.
@@ -58,46 +64,34 @@ impl Envelope {
     }
 }
 
-impl StoredRecord {
-    /// The row: sequence u64, clock u64, node u32, the record's CRC u32, count of fields u16, per field the length
-    /// of its name u16, its name, clock u64, node u32; the CRC-32 of all that u32; the record's bytes.
+impl Envelope {
+    /// Clock u64, node u32, count of fields u16, per field the length of its name u16, its name, clock u64, node u32;
+    /// big-endian.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let names = self.envelope.name_bytes().saturating_add(self.envelope.fields.len().saturating_mul(14));
-        let mut row = Vec::with_capacity(names.saturating_add(self.bytes.len()).saturating_add(30));
-        row.extend(self.sequence.to_be_bytes());
-        row.extend(self.envelope.clock.to_be_bytes());
-        row.extend(self.envelope.node.to_be_bytes());
-        row.extend(self.crc.to_be_bytes());
-        row.extend(u16::try_from(self.envelope.fields.len()).unwrap_or(u16::MAX).to_be_bytes());
-        for field in &self.envelope.fields {
-            row.extend(u16::try_from(field.name.len()).unwrap_or(u16::MAX).to_be_bytes());
-            row.extend(field.name.bytes());
-            row.extend(field.clock.to_be_bytes());
-            row.extend(field.node.to_be_bytes());
+        let mut bytes = Vec::with_capacity(self.encoded_bytes());
+        bytes.extend(self.clock.to_be_bytes());
+        bytes.extend(self.node.to_be_bytes());
+        bytes.extend(u16::try_from(self.fields.len()).unwrap_or(u16::MAX).to_be_bytes());
+        for field in &self.fields {
+            bytes.extend(u16::try_from(field.name.len()).unwrap_or(u16::MAX).to_be_bytes());
+            bytes.extend(field.name.bytes());
+            bytes.extend(field.clock.to_be_bytes());
+            bytes.extend(field.node.to_be_bytes());
         }
-        row.extend(crc32fast::hash(&row).to_be_bytes());
-        row.extend_from_slice(&self.bytes);
-        row
+        bytes
     }
 
-    /// Reads a row and checks both checksums.
-    ///
-    /// # Errors
-    /// [`EngineError::Corrupted`].
-    pub fn parse(row: &[u8]) -> Result<Self, EngineError> {
-        let record = Self::read(row).ok_or_else(|| EngineError::Corrupted("the head of a record".to_owned()))?;
-        if crc32fast::hash(&record.bytes) != record.crc {
-            return Err(EngineError::Corrupted(format!("the record of version {}", record.sequence)));
-        }
-        Ok(record)
+    /// Bytes of the encoding.
+    pub(super) fn encoded_bytes(&self) -> usize {
+        let stamps = self.fields.len().saturating_mul(14);
+        self.name_bytes().saturating_add(stamps).saturating_add(14)
     }
 
-    fn read(row: &[u8]) -> Option<Self> {
-        let mut rest = row;
-        let sequence = u64::from_be_bytes(take(&mut rest)?);
+    /// Reads what [`Envelope::to_bytes`] wrote; `None` if it is not that.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let mut rest = bytes;
         let clock = u64::from_be_bytes(take(&mut rest)?);
         let node = u32::from_be_bytes(take(&mut rest)?);
-        let crc = u32::from_be_bytes(take(&mut rest)?);
         let mut fields = Vec::new();
         for _ in 0..u16::from_be_bytes(take(&mut rest)?) {
             let length = usize::from(u16::from_be_bytes(take(&mut rest)?));
@@ -110,10 +104,32 @@ impl StoredRecord {
                 node: u32::from_be_bytes(take(&mut rest)?),
             });
         }
-        let head = row.get(..row.len().saturating_sub(rest.len()))?;
-        let head_crc = u32::from_be_bytes(take(&mut rest)?);
-        let envelope = Envelope { clock, node, fields };
-        (crc32fast::hash(head) == head_crc).then(|| Self { sequence, envelope, crc, bytes: rest.into() })
+        rest.is_empty().then_some(Self { clock, node, fields })
+    }
+}
+
+impl StoredRecord {
+    /// The version that a precondition compares: 0 if the record was deleted.
+    pub const fn version(&self) -> u64 {
+        if self.content.is_some() { self.sequence } else { 0 }
+    }
+
+    /// The record's bytes, if it is there.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        self.content.as_ref().map(|content| &*content.bytes)
+    }
+
+    /// What a row of the store says.
+    ///
+    /// # Errors
+    /// [`EngineError::Corrupted`].
+    pub fn from_row(row: &RecordRow) -> Result<Self, EngineError> {
+        let sequence = row.seq();
+        let envelope = Envelope::parse(row.envelope())
+            .ok_or_else(|| EngineError::Corrupted(format!("the envelope of version {sequence}")))?;
+        let crc = row.record().map(|(_, crc)| crc);
+        let content = row.shared_record().zip(crc).map(|(bytes, crc)| Content { bytes, crc });
+        Ok(Self { sequence, envelope, content })
     }
 }
 
@@ -128,38 +144,23 @@ pub(super) fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
 mod tests {
     use super::*;
 
-    fn sample() -> StoredRecord {
+    /// Composed by hand from the table of `spec/engine.md`.
+    #[test]
+    fn an_envelope_is_its_bytes_and_a_field_has_one_stamp_however_it_is_spelled() {
         let mut envelope = Envelope { clock: 0x0102, node: 3, fields: vec![] };
         envelope.stamp("ab", 4, 5);
         envelope.stamp("e\u{301}", 4, 5);
         envelope.stamp("\u{E9}", 6, 7);
-        StoredRecord { sequence: 9, envelope, crc: crc32fast::hash(b"bytes"), bytes: b"bytes"[..].into() }
-    }
-
-    /// Composed by hand from the table of `spec/engine.md`; the CRC of the head by zlib.
-    #[test]
-    fn a_row_is_its_bytes_and_a_field_has_one_stamp_however_it_is_spelled() {
-        let row = sample().to_bytes();
-        let head = "0000000000000009 0000000000000102 00000003 93c31526 0002 \
+        let hex = "0000000000000102 00000003 0002 \
             0002 6162 0000000000000004 00000005 0003 65cc81 0000000000000006 00000007";
-        let digits: String = head.split_whitespace().collect();
-        let head = data_encoding::HEXLOWER.decode(digits.as_bytes()).unwrap();
-        assert_eq!(row[..20], head[..20]);
-        assert_eq!(row[24..head.len()], head[24..]);
-        assert_eq!(row[head.len() + 4..], *b"bytes");
-        assert_eq!(StoredRecord::parse(&row), Ok(sample()));
-    }
-
-    #[test]
-    fn every_flipped_bit_and_every_shorter_row_is_an_error() {
-        let row = sample().to_bytes();
-        for bit in 0..row.len() * 8 {
-            let mut damaged = row.clone();
-            damaged[bit / 8] ^= 1 << (bit % 8);
-            assert!(StoredRecord::parse(&damaged).is_err(), "bit {bit}");
+        let digits: String = hex.split_whitespace().collect();
+        let bytes = data_encoding::HEXLOWER.decode(digits.as_bytes()).unwrap();
+        assert_eq!(envelope.to_bytes(), bytes);
+        assert_eq!(envelope.encoded_bytes(), bytes.len());
+        assert_eq!(Envelope::parse(&bytes), Some(envelope));
+        for length in 0..bytes.len() {
+            assert_eq!(Envelope::parse(&bytes[..length]), None, "{length} bytes");
         }
-        for length in 0..row.len() {
-            assert!(StoredRecord::parse(&row[..length]).is_err(), "{length} bytes");
-        }
+        assert_eq!(Envelope::parse(&[bytes, vec![0]].concat()), None);
     }
 }
