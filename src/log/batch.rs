@@ -3,7 +3,7 @@
 use super::bytes::{round_to_block, to_usize};
 use super::effect::Effect;
 use super::error::LogError;
-use super::limits::{BLOCK_BYTES, COMMIT_PREFIX_BYTES, MAX_BODY_BYTES, MAX_PIECE_HEAD_BYTES, MAX_TRANSACTION_BYTES};
+use super::limits::{BLOCK_BYTES, COMMIT_PREFIX_BYTES, MAX_BODY_BYTES, MAX_COMMIT_BYTES, MAX_PIECE_HEAD_BYTES, MAX_TRANSACTION_BYTES};
 use super::transaction::{PieceWriter, TransactionHead};
 use crate::wire::header::TRAILER_BYTES;
 
@@ -19,6 +19,8 @@ pub struct Batch {
     first_sequence: u64,
     next_sequence: u64,
     transactions: u64,
+    /// The most bytes of a commit: [`MAX_COMMIT_BYTES`], less in tests that want many.
+    commit_bytes: usize,
 }
 
 /// The sequence numbers of a transaction's effects.
@@ -33,8 +35,21 @@ pub struct Sequences {
 impl Batch {
     /// An empty batch whose first effect will have the number `next_sequence`.
     pub fn new(next_sequence: u64) -> Self {
-        let (first_sequence, open) = (next_sequence, vec![0; COMMIT_PREFIX_BYTES]);
-        Self { closed: Vec::new(), closed_bytes: 0, open, first_sequence, next_sequence, transactions: 0 }
+        Self {
+            closed: Vec::new(),
+            closed_bytes: 0,
+            open: vec![0; COMMIT_PREFIX_BYTES],
+            first_sequence: next_sequence,
+            next_sequence,
+            transactions: 0,
+            commit_bytes: MAX_COMMIT_BYTES,
+        }
+    }
+
+    /// An empty batch of shorter commits, so that a test's small transactions span several.
+    #[cfg(test)]
+    pub(crate) fn with_commits_of(next_sequence: u64, commit_bytes: usize) -> Self {
+        Self { commit_bytes, ..Self::new(next_sequence) }
     }
 
     /// Whether it holds no transaction.
@@ -96,12 +111,13 @@ impl Batch {
         let sizes = check_sizes(effects)?;
         let first = self.next_sequence;
         let first_bytes = sizes.first().copied().unwrap_or(0).saturating_add(4);
-        if self.room() < head.piece_bytes().saturating_add(first_bytes) {
+        let is_begun = self.open.len() > COMMIT_PREFIX_BYTES;
+        if is_begun && self.room() < head.piece_bytes().saturating_add(first_bytes) {
             self.begin_commit();
         }
         let mut piece = PieceWriter::begin(&mut self.open, head, first, false);
         for (effect, &bytes) in effects.iter().zip(&sizes) {
-            if self.room() < bytes.saturating_add(4) {
+            if !piece.is_empty() && self.room() < bytes.saturating_add(4) {
                 piece.finish(&mut self.open, true);
                 self.begin_commit();
                 let next = self.next_sequence;
@@ -122,7 +138,7 @@ impl Batch {
     }
 
     fn room(&self) -> usize {
-        COMMIT_PREFIX_BYTES.saturating_add(MAX_BODY_BYTES).saturating_sub(self.open.len())
+        self.commit_bytes.saturating_sub(self.open.len()).saturating_sub(TRAILER_BYTES)
     }
 
     fn begin_commit(&mut self) {

@@ -54,6 +54,8 @@ pub(crate) struct Judge<'a> {
 struct Opened {
     header: SegmentHeader,
     window: Window,
+    /// Its file is not as long as it should be; what is there can still be read.
+    fault: Option<Damage>,
 }
 
 impl<'a> Judge<'a> {
@@ -93,7 +95,13 @@ impl<'a> Judge<'a> {
                 return Ok((opened, Some(damage(&missing, 0, DamageKind::MissingSegment))));
             }
             match self.open(number) {
-                Ok(segment) => opened.push(segment),
+                Ok(mut segment) => {
+                    let fault = segment.fault.take();
+                    opened.push(segment);
+                    if fault.is_some() {
+                        return Ok((opened, fault));
+                    }
+                }
                 Err(LogError::Damaged(fault)) => return Ok((opened, Some(fault))),
                 Err(error) => return Err(error),
             }
@@ -123,10 +131,9 @@ impl<'a> Judge<'a> {
             return Err(LogError::Foreign { file: name });
         }
         let expected = u64::from(header.bytes);
-        if found != expected {
-            return Err(damage(&name, found.min(expected), DamageKind::Length { found, expected }).into());
-        }
-        Ok(Opened { header, window })
+        let fault = (found != expected)
+            .then(|| damage(&name, found.min(expected), DamageKind::Length { found, expected }));
+        Ok(Opened { header, window, fault })
     }
 
     /// A sealed segment must walk exactly to where its successor says that it begins. What lies beyond is a cut tail.
@@ -170,10 +177,10 @@ impl<'a> Judge<'a> {
     }
 
     fn judge_last(&mut self, last: Opened) -> Result<LastSegment, LogError> {
-        let Opened { header, mut window } = last;
+        let Opened { header, mut window, fault } = last;
         let name = window.name().to_owned();
         if window.block(SEAL_OFFSET)?.iter().any(|&byte| byte != 0) {
-            self.read_what_is_proven(&mut Opened { header, window })?;
+            self.read_what_is_proven(&mut Opened { header, window, fault })?;
             let missing = segment::name(header.segment.saturating_add(1));
             return Err(damage(&missing, 0, DamageKind::MissingSegment).into());
         }

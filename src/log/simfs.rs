@@ -76,6 +76,7 @@ struct State {
     lies: Lies,
     fault: Option<(u64, Fault)>,
     operations: u64,
+    counts_reads: bool,
     crashed: bool,
     boot: u64,
 }
@@ -127,6 +128,7 @@ impl SimFs {
             lies: Lies::default(),
             fault: None,
             operations: 0,
+            counts_reads: true,
             crashed: false,
             boot: 0,
         };
@@ -150,6 +152,12 @@ impl SimFs {
     /// How many inputs and outputs there have been.
     pub fn operations(&self) -> u64 {
         self.lock().operations
+    }
+
+    /// Whether opening, listing and reading count as operations, and can fail. A crash at one is the same as a crash
+    /// at the next change.
+    pub fn count_reads(&self, counts: bool) {
+        self.lock().counts_reads = counts;
     }
 
     pub fn is_crashed(&self) -> bool {
@@ -285,6 +293,15 @@ impl State {
         }
     }
 
+    /// An operation that changes nothing.
+    fn look<T>(&mut self, run: impl FnOnce(&mut Self) -> io::Result<T>) -> io::Result<T> {
+        match self.counts_reads {
+            true => self.whole(run),
+            false if self.crashed => Err(dead()),
+            false => run(self),
+        }
+    }
+
     fn change_names(&mut self, change: NameChange) {
         change.clone().apply(&mut self.names);
         self.pending_names.push(change);
@@ -307,6 +324,7 @@ impl Inode {
         self.cache[offset..end].copy_from_slice(bytes);
         for index in offset / sector..end.div_ceil(sector) {
             let version = self.cache[index * sector..((index + 1) * sector).min(self.cache.len())].to_vec();
+            self.unreadable.retain(|&lost| lost != index);
             let versions = self.pending.entry(index).or_default();
             if versions.last() != Some(&version) {
                 versions.push(version);
@@ -321,7 +339,6 @@ impl Inode {
                 put(&mut self.disk, index * sector, version);
             }
             self.doubtful.remove(&index);
-            self.unreadable.retain(|&lost| lost != index);
         }
     }
 
@@ -357,7 +374,8 @@ impl Inode {
         disk.resize(length, 0);
         for index in sectors {
             let candidates = self.candidates(sector, index);
-            let extra = if tear == Tear::Any && candidates.len() > 1 { 3 } else { 0 };
+            // Even a write of what is there already may tear.
+            let extra = if tear == Tear::Any { 3 } else { 0 };
             if candidates.len() + extra == 1 {
                 continue;
             }
@@ -425,7 +443,7 @@ impl Filesystem for SimFs {
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
         let mut state = self.lock();
-        let inode = state.whole(|state| state.find(name))?;
+        let inode = state.look(|state| state.find(name))?;
         Ok(Arc::new(SimFile { fs: self.clone(), inode, boot: state.boot }))
     }
 
@@ -457,7 +475,7 @@ impl Filesystem for SimFs {
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
-        self.lock().whole(|state| Ok(state.names.keys().cloned().collect()))
+        self.lock().look(|state| Ok(state.names.keys().cloned().collect()))
     }
 }
 
@@ -478,7 +496,7 @@ impl File for SimFile {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let offset = usize::try_from(offset).expect("files are small");
         let inode = self.inode;
-        self.lock()?.whole(|state| {
+        self.lock()?.look(|state| {
             let file = &state.inodes[inode];
             let count = file.cache.len().saturating_sub(offset).min(buffer.len());
             let sectors = offset / state.sector..(offset + count).div_ceil(state.sector);
@@ -532,6 +550,6 @@ impl File for SimFile {
 
     fn length(&self) -> io::Result<u64> {
         let inode = self.inode;
-        self.lock()?.whole(|state| Ok(state.inodes[inode].cache.len() as u64))
+        self.lock()?.look(|state| Ok(state.inodes[inode].cache.len() as u64))
     }
 }

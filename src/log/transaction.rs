@@ -136,6 +136,10 @@ impl PieceWriter {
         Self { start, flags_at, count_at, count: 0 }
     }
 
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// Adds an effect of `effect_bytes` encoded bytes.
     pub(crate) fn push(&mut self, body: &mut Vec<u8>, effect: &Effect<'_>, effect_bytes: usize) {
         body.extend(to_u32(effect_bytes).to_be_bytes());

@@ -73,11 +73,11 @@ impl Window {
         Ok(())
     }
 
-    /// Reads block by block, so that one lost sector does not hide its neighbours.
+    /// Reads block by block, so that one lost sector does not hide its neighbours; a block is lost when it fails twice.
     fn fill_by_blocks(&mut self, offset: u32) -> Result<(), LogError> {
         let mut at = offset;
         for block in self.buffer.chunks_mut(to_usize(BLOCK_BYTES)) {
-            match read_all(&*self.file, at, block) {
+            match read_all(&*self.file, at, block).or_else(|_| read_all(&*self.file, at, block)) {
                 Ok(_) => {}
                 Err(error) if is_lost_sector(&error) => block.fill(UNREADABLE),
                 Err(error) => return Err(LogError::io("read", &self.name, error)),
