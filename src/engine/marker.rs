@@ -17,7 +17,7 @@ use std::io;
 
 use super::error::EngineError;
 use super::record::Id;
-use crate::log::{Filesystem, LogError};
+use crate::log::Filesystem;
 
 /// The file's name.
 pub const FORMAT_FILE: &str = "FORMAT";
@@ -108,7 +108,7 @@ impl Marker {
                 "the database has format {format}, this binary reads up to {FORMAT}: use the newer one"
             )));
         }
-        let parse = || {
+        let mut parse = || {
             let id = data_encoding::HEXLOWER.decode(field("id")?.as_bytes()).ok()?;
             let epoch = field("epoch")?.parse().ok()?;
             let is_ready = match field("state")? {
@@ -118,7 +118,7 @@ impl Marker {
             };
             Some(Self { database: id.try_into().ok()?, epoch, is_ready })
         };
-        { parse }().ok_or_else(damaged)
+        parse().ok_or_else(damaged)
     }
 }
 

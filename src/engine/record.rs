@@ -127,8 +127,7 @@ impl StoredRecord {
         let sequence = row.seq();
         let envelope = Envelope::parse(row.envelope())
             .ok_or_else(|| EngineError::Corrupted(format!("the envelope of version {sequence}")))?;
-        let crc = row.record().map(|(_, crc)| crc);
-        let content = row.shared_record().zip(crc).map(|(bytes, crc)| Content { bytes, crc });
+        let content = row.record().map(|(bytes, crc)| Content { bytes: bytes.into(), crc });
         Ok(Self { sequence, envelope, content })
     }
 }
