@@ -7,6 +7,7 @@
 //! - [`blazebinary`]: values, records, the codec, the total order, typed JSON;
 //! - [`wire`]: frames and messages over plain buffers;
 //! - [`log`]: the segments, their recovery, positions;
+//! - [`store`]: the ordered view that a log is folded into, and its backends;
 //! - [`engine`]: the decider, the commit path, snapshots, changes;
 //! - `transport`: frames over byte streams (feature `net`).
 //!
@@ -20,6 +21,7 @@ pub mod blazebinary;
 pub mod cli;
 pub mod engine;
 pub mod log;
+pub mod store;
 #[cfg(feature = "net")]
 pub mod transport;
 pub mod wire;

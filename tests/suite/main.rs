@@ -15,9 +15,11 @@ mod values;
 
 mod allocations;
 mod cli_record;
+mod engine;
 mod fuzz_seeds;
 mod generated;
 mod golden;
 mod house;
 mod json_properties;
 mod order_properties;
+mod store;
