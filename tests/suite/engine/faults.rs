@@ -14,7 +14,7 @@ use super::model::{Model, random_ops};
 
 const NODE: Id = [7; 16];
 /// So small that the script fills several.
-const SEGMENT_BYTES: u32 = 128 << 10;
+const SEGMENT_BYTES: u32 = 96 << 10;
 const FAULTS: [Fault; 4] = [Fault::Error, Fault::Short, Fault::CrashBefore, Fault::CrashAfter];
 
 /// The operations of a run, and what each answers and leaves.
@@ -71,7 +71,7 @@ impl<'a> Machine<'a> {
     fn run(&mut self) -> Result<(), Stopped> {
         let mut database = self.open()?;
         while self.acknowledged < self.script.operations.len() {
-            let batch = [1, 1, 2, 20, 1, 3][self.acknowledged % 6];
+            let batch = [1, 1, 2, 20, 1, 3, 1, 1, 1, 1, 2, 1, 1][self.acknowledged % 13];
             let end = (self.acknowledged + batch).min(self.script.operations.len());
             let mut tickets = Vec::new();
             for at in self.acknowledged..end {
@@ -85,15 +85,13 @@ impl<'a> Machine<'a> {
                 database.wait(&ticket).map_err(refused)?;
                 self.acknowledged += 1;
             }
+            self.world.pass(std::time::Duration::from_millis(100));
+            database.tick().map_err(refused)?;
             if self.acknowledged % 17 < batch {
                 self.trimmed += database.checkpoint().map_err(refused)?.trimmed_segments;
-            }
-            if self.acknowledged % 11 < batch {
-                self.world.pass(std::time::Duration::from_millis(100));
-                database.tick().map_err(refused)?;
                 database.maintain().map_err(refused)?;
             }
-            if self.acknowledged % 61 < batch {
+            if self.acknowledged % 7 < batch {
                 drop(database);
                 self.store = self.store.crash();
                 database = self.open()?;
@@ -132,7 +130,7 @@ fn refused(error: EngineError) -> Stopped {
 
 #[test]
 fn every_input_and_output_fails_once() {
-    let script = Script::new(5, count("BLAZEDB_ENGINE_FAULT_OPERATIONS", 240));
+    let script = Script::new(5, count("BLAZEDB_ENGINE_FAULT_OPERATIONS", 360));
     let mut dry = Machine::new(&script);
     dry.run().unwrap();
     let points = dry.fs.operations();
