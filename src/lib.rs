@@ -15,6 +15,16 @@
 //! socket or disk, and contains no `unsafe` code.
 
 #![forbid(unsafe_code)]
+// Production code is linted without `cfg(test)` in the same run.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::arithmetic_side_effects,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a test that meets the unexpected has failed"
+    )
+)]
 
 pub mod blazebinary;
 #[cfg(feature = "cli")]

@@ -2,10 +2,14 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::SignedDuration;
+use jiff::civil::DateTime;
 use thiserror::Error;
 
-/// Seconds from the Unix epoch to the epoch of dates, 2001-01-01T00:00:00Z.
+/// The epoch of dates, in UTC. Calendar arithmetic uses the library's clock without zones, since its instants end
+/// a day before the year 9999 does.
+const EPOCH: DateTime = DateTime::constant(2001, 1, 1, 0, 0, 0, 0);
+/// Seconds from the Unix epoch to the epoch of dates.
 const EPOCH_UNIX_SECONDS: i128 = 978_307_200;
 const NANOS_PER_SECOND: i128 = 1_000_000_000;
 /// RFC 3339 texts carry at most this many digits of a second here; more could not be kept exactly.
@@ -43,7 +47,8 @@ impl Date {
 
     /// From milliseconds since the Unix epoch, rounded to the nearest double.
     pub fn from_unix_millis(millis: i64) -> Self {
-        Self(nearest_seconds(i128::from(millis).saturating_mul(1_000_000)))
+        let unix_nanos = i128::from(millis).saturating_mul(1_000_000);
+        Self(nearest_seconds(unix_nanos.saturating_sub(EPOCH_UNIX_SECONDS.saturating_mul(NANOS_PER_SECOND))))
     }
 
     /// The RFC 3339 text in UTC, if there is one that [`Date::parse`] reads back to the same bits: years 0 to
@@ -60,15 +65,12 @@ impl Date {
             return None;
         }
         let whole = self.0.floor();
-        #[expect(clippy::cast_possible_truncation, reason = "bounded above; the fraction is below 1e9")]
-        let (whole, fraction) = (whole as i128, ((self.0 - whole) * 1e9).round() as i128);
-        let nanos =
-            whole.checked_add(EPOCH_UNIX_SECONDS)?.checked_mul(NANOS_PER_SECOND)?.checked_add(fraction)?;
-        let time = Timestamp::from_nanosecond(nanos).ok()?;
-        let text = time.to_string();
-        let starts_with_year = text.as_bytes().first().is_some_and(u8::is_ascii_digit);
+        #[expect(clippy::cast_possible_truncation, reason = "bounded above; the fraction is at most 1e9")]
+        let since_epoch = SignedDuration::new(whole as i64, ((self.0 - whole) * 1e9).round() as i32);
+        let time = EPOCH.checked_add(since_epoch).ok().filter(|time| time.year() >= 0)?;
+        let text = format!("{time}Z");
         let exact = Self::parse(&text).is_ok_and(|back| back == self);
-        (starts_with_year && exact).then_some(text)
+        exact.then_some(text)
     }
 
     /// Reads an RFC 3339 date with any offset, to the nearest double.
@@ -81,47 +83,60 @@ impl Date {
         if fraction_digits > MAX_FRACTION_DIGITS {
             return Err(DateError::TooPrecise);
         }
-        if !has_rfc3339_shape(text) {
-            return Err(DateError::Malformed);
-        }
-        let time: Timestamp = text.parse().map_err(|_| DateError::Malformed)?;
-        Ok(Self(nearest_seconds(time.as_nanosecond())))
+        let (local, offset_seconds) = split_rfc3339(text).ok_or(DateError::Malformed)?;
+        let local: DateTime = local.parse().map_err(|_| DateError::Malformed)?;
+        let offset = i128::from(offset_seconds).saturating_mul(NANOS_PER_SECOND);
+        Ok(Self(nearest_seconds(local.duration_since(EPOCH).as_nanos().saturating_sub(offset))))
     }
 }
 
-/// The library reads more shapes than RFC 3339 has (blanks, missing seconds, zones in brackets); this keeps to
-/// `YYYY-MM-DDThh:mm:ss[.f…](Z|±hh:mm)` and leaves the ranges to it. A leap second is refused: Unix time has none.
-fn has_rfc3339_shape(text: &str) -> bool {
+/// The local date and time, and how many seconds it is ahead of UTC.
+///
+/// The library reads more shapes than RFC 3339 has (blanks, missing seconds); this keeps to
+/// `YYYY-MM-DDThh:mm:ss[.f…](Z|±hh:mm)` and leaves the ranges of the calendar to it. A leap second is refused: a
+/// count of seconds has none.
+fn split_rfc3339(text: &str) -> Option<(&str, i32)> {
     const PATTERN: &[u8; 19] = b"0000-00-00T00:00:00";
-    let Some((head, tail)) = text.as_bytes().split_first_chunk::<19>() else { return false };
+    let (head, tail) = text.as_bytes().split_first_chunk::<19>()?;
     let head_fits = head.iter().zip(PATTERN).all(|(byte, pattern)| match pattern {
         b'0' => byte.is_ascii_digit(),
         b'T' => matches!(byte, b'T' | b't'),
         _ => byte == pattern,
     });
-    let zone = match tail.split_first() {
-        Some((b'.', rest)) => {
-            let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-            if digits == 0 {
-                return false;
-            }
-            rest.get(digits..).unwrap_or_default()
-        }
-        _ => tail,
+    let fraction = match tail.strip_prefix(b".") {
+        Some(rest) => rest.iter().take_while(|byte| byte.is_ascii_digit()).count().checked_add(1)?,
+        None => 0,
     };
-    let zone_fits = match zone {
-        [b'Z' | b'z'] => true,
-        [b'+' | b'-', h1, h2, b':', m1, m2] => [h1, h2, m1, m2].iter().all(|byte| byte.is_ascii_digit()),
-        _ => false,
-    };
+    let local = text.get(..head.len().checked_add(fraction)?)?;
     let leap_second = text.get(17..19) == Some("60");
-    head_fits && zone_fits && !leap_second
+    if !head_fits || fraction == 1 || leap_second {
+        return None;
+    }
+    Some((local, offset_seconds(tail.get(fraction..)?)?))
 }
 
-/// The double nearest to a number of nanoseconds since the Unix epoch, counted from 2001. Written as a decimal
-/// and parsed, because the parser rounds once and correctly where a division would round twice.
-fn nearest_seconds(unix_nanos: i128) -> f64 {
-    let nanos = unix_nanos.saturating_sub(EPOCH_UNIX_SECONDS.saturating_mul(NANOS_PER_SECOND));
+/// The seconds of `Z` or `±hh:mm`.
+fn offset_seconds(zone: &[u8]) -> Option<i32> {
+    let (sign, [h1, h2, b':', m1, m2]) = (match zone {
+        [b'Z' | b'z'] => return Some(0),
+        [b'+', rest @ ..] => (1, rest),
+        [b'-', rest @ ..] => (-1, rest),
+        _ => return None,
+    }) else {
+        return None;
+    };
+    let two_digits = |tens: u8, ones: u8, below: i32| {
+        let (tens, ones) = (char::from(tens).to_digit(10)?, char::from(ones).to_digit(10)?);
+        let number = tens.checked_mul(10)?.checked_add(ones)?;
+        i32::try_from(number).ok().filter(|&number| number < below)
+    };
+    let minutes = two_digits(*h1, *h2, 24)?.checked_mul(60)?.checked_add(two_digits(*m1, *m2, 60)?)?;
+    minutes.checked_mul(60)?.checked_mul(sign)
+}
+
+/// The double nearest to a number of nanoseconds, in seconds. Written as a decimal and parsed, because the parser
+/// rounds once and correctly where a division would round twice.
+fn nearest_seconds(nanos: i128) -> f64 {
     let sign = if nanos < 0 { "-" } else { "" };
     let magnitude = nanos.unsigned_abs();
     let per_second = NANOS_PER_SECOND.unsigned_abs();
@@ -168,6 +183,20 @@ mod tests {
     }
 
     #[test]
+    fn the_calendar_goes_from_the_year_0_to_the_end_of_9999() {
+        // 719,162 days from 0001-01-01 to the Unix epoch and 366 of the year 0; 2,932,897 days to 10000-01-01.
+        let first = -978_307_200.0 - 86_400.0 * (719_162.0 + 366.0);
+        let last = -978_307_200.0 + 86_400.0 * 2_932_897.0 - 1.0;
+        for (text, seconds) in [("0000-01-01T00:00:00Z", first), ("9999-12-31T23:59:59Z", last)] {
+            assert_eq!(Date::parse(text).unwrap().seconds(), seconds);
+            assert_eq!(Date::from_seconds(seconds).to_rfc3339().as_deref(), Some(text));
+        }
+        assert_eq!(Date::from_seconds(first - 1.0).to_rfc3339(), None);
+        assert_eq!(Date::from_seconds(last + 1.0).to_rfc3339(), None);
+        assert_eq!(Date::parse("9999-12-31T23:59:59-23:59").unwrap().seconds(), last + 86_340.0);
+    }
+
+    #[test]
     fn what_is_not_rfc3339_is_refused() {
         for text in [
             "",
@@ -180,6 +209,10 @@ mod tests {
             "2013-01-01T10:00:00.Z",
             "2013-01-01T10:00:00Z[UTC]",
             "2013-01-01T10:00:00+0230",
+            "2013-01-01T10:00:00+24:00",
+            "2013-01-01T10:00:00-00:60",
+            "2013-01-01T24:00:00Z",
+            "2013-02-29T10:00:00Z",
             "+002013-01-01T10:00:00Z",
         ] {
             assert_eq!(Date::parse(text), Err(DateError::Malformed), "{text}");

@@ -24,16 +24,16 @@ use super::value::{Dict, Record, Value, Vector};
 pub fn decode_lenient(bytes: &[u8]) -> Result<Record, DecodeError> {
     let envelope = envelope(bytes)?;
     let mut reader = envelope.fields;
-    let mut record = Record::new();
+    let mut fields: Vec<(Key, Value)> = Vec::new();
     for _ in 0..envelope.count {
         let at = reader.offset();
         let key = match FieldKey::read(&mut reader).map_err(|kind| kind.at(at))? {
             FieldKey::Common(id) => Key::from(id),
             FieldKey::Named(name) => Key::from(utf8(name, at)?),
         };
-        record.insert(key, value(&mut reader, MAX_NESTING)?);
+        fields.push((key, value(&mut reader, MAX_NESTING)?));
     }
-    Ok(record)
+    Ok(fields.into_iter().collect())
 }
 
 /// `room` is how many containers may still nest. It bounds the recursion.
@@ -65,14 +65,14 @@ fn value(reader: &mut Reader<'_>, room: usize) -> Result<Value, DecodeError> {
         Token::EmptyDict | Token::Dict(0) => enter(room, at).map(|_| Value::Dict(Dict::new()))?,
         Token::Dict(count) => {
             let room = enter(room, at)?;
-            let mut dict = Dict::new();
+            let mut entries: Vec<(Key, Value)> = Vec::new();
             for _ in 0..count {
                 let at = reader.offset();
                 let key = entry_key(reader).map_err(|kind| kind.at(at))?;
                 let key = Key::from(utf8(key, at)?);
-                dict.insert(key, value(reader, room)?);
+                entries.push((key, value(reader, room)?));
             }
-            Value::Dict(dict)
+            Value::Dict(entries.into_iter().collect())
         }
         Token::Vector(items) if items.len() / 4 > LENIENT_MAX_VECTOR_ITEMS => {
             return Err(Kind::VectorTooLong.at(at));

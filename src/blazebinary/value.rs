@@ -194,13 +194,23 @@ impl IntoIterator for Dict {
 }
 
 impl<K: Into<Key>, V: Into<Value>> FromIterator<(K, V)> for Dict {
-    /// Of keys that repeat, the last value stays under the first spelling.
+    /// Of keys that repeat, the last value stays under the first spelling. Entries in any order are sorted once.
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
-        let mut dict = Self::new();
-        for (key, value) in entries {
-            dict.insert(key, value);
+        let pairs = entries.into_iter().map(|(key, value)| (key.into(), value.into()));
+        let mut entries: Vec<(Key, Value)> = pairs.collect();
+        let in_order = |a: &(Key, Value), b: &(Key, Value)| compare_keys(a.0.as_str(), b.0.as_str());
+        if !entries.is_sorted_by(|a, b| in_order(a, b).is_lt()) {
+            // A stable sort: of keys that are equal the later one comes second.
+            entries.sort_by(in_order);
+            entries.dedup_by(|later, first| {
+                let repeats = in_order(later, first).is_eq();
+                if repeats {
+                    std::mem::swap(&mut later.1, &mut first.1);
+                }
+                repeats
+            });
         }
-        dict
+        Self { entries }
     }
 }
 
@@ -257,6 +267,24 @@ mod tests {
         assert_eq!(dict.get("\u{E9}"), Some(&Value::Int(5)));
         assert_eq!(dict.remove("b"), Some(Value::Int(1)));
         assert_eq!(dict.len(), 3);
+    }
+
+    #[test]
+    fn collecting_gives_what_inserting_one_by_one_gives() {
+        let keys = ["b", "a", "\u{E9}", "c", "a", "e\u{301}", "f", "a", "\u{E9}"];
+        let mut inserted = Dict::new();
+        for (at, key) in (0i64..).zip(keys) {
+            inserted.insert(key, at);
+        }
+        let collected: Dict = keys.into_iter().zip(0i64..).collect();
+        assert_eq!(collected, inserted);
+        let shown: Vec<(&str, &Value)> = collected.iter().map(|(key, value)| (key.as_str(), value)).collect();
+        let int = |value: i64| Value::Int(value);
+        assert_eq!(
+            shown,
+            [("a", &int(7)), ("b", &int(0)), ("c", &int(3)), ("f", &int(6)), ("\u{E9}", &int(8))],
+            "worked by hand: the last value under the first spelling"
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::reader::Reader;
 use super::token::{FieldKey, Token, entry_key, fixed_payload_bytes};
 use super::view::{Text, ValueView};
 
-/// One value met on a [walk](RecordView::walk).
+/// One value met on a [walk](super::RecordView::walk).
 #[derive(Debug, Clone, Copy)]
 pub struct Step<'a> {
     /// How many containers are around the value, the record not counted: 0 for a field of the record.

@@ -3,6 +3,7 @@
 //! Each command is a module with its arguments (a clap type) and a `run` that returns `Result<(), Failure>`; a new
 //! one is added as a module, a variant of `Command` and an arm of [`run`].
 
+mod frames;
 mod input;
 mod record;
 
@@ -28,6 +29,7 @@ const EXAMPLES: &str = "\
 Examples:
   echo '{\"title\":\"Hello\",\"priority\":1}' | blazedb record encode
   blazedb record decode records.hex
+  blazedb frames session.blaze
   blazedb record --help
 
 Exit status: 0 when done, 1 when something could not be done, 2 for a wrong command line.";
@@ -36,6 +38,8 @@ Exit status: 0 when done, 1 when something could not be done, 2 for a wrong comm
 enum Command {
     /// Turn records into bytes and back
     Record(record::Args),
+    /// Print the frames of a capture
+    Frames(frames::FramesArgs),
 }
 
 /// How a run ended, as the status that the shell sees.
@@ -88,6 +92,7 @@ fn tell(line: impl Display) {
 pub fn run(cli: Cli) -> ExitStatus {
     let outcome = match cli.command {
         Command::Record(args) => record::run(args),
+        Command::Frames(args) => frames::run(&args),
     };
     match outcome {
         Ok(()) | Err(Failure::OutputClosed) => ExitStatus::Done,

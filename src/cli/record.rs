@@ -126,9 +126,13 @@ fn convert(
 }
 
 fn encode(line: &Line<'_>, layout: Layout, out: &mut Vec<u8>) -> Result<(), Failure> {
-    // The text is one line, so of its place only the column says anything.
-    let record = json::read_record(line.text)
-        .map_err(|error| line.failure(format_args!("column {}: {}", error.column, error.kind)))?;
+    let record = json::read_record(line.text).map_err(|error| {
+        // A record spread over lines ends too early on its first.
+        let spread = matches!(error.kind, json::JsonErrorKind::UnexpectedEnd(_));
+        let advice = if spread { "; each record takes one line" } else { "" };
+        // The text is one line, so of its place only the column says anything.
+        line.failure(format_args!("column {}: {}{advice}", error.column, error.kind))
+    })?;
     encode_record(&record, layout, out).map_err(|error| line.failure(error))
 }
 

@@ -79,7 +79,7 @@ impl<'a> EncodedStrings<'a> {
     /// Sorts `strings`, drops repetitions and encodes them.
     ///
     /// # Errors
-    /// [`EncodeError`] if there are more than an array can hold, or all of them are longer than a record may be.
+    /// [`EncodeError`] if there are more than an array can hold.
     pub fn new<S: AsRef<str>>(strings: &[S]) -> Result<EncodedStrings<'static>, EncodeError> {
         let mut sorted: Vec<&str> = strings.iter().map(AsRef::as_ref).collect();
         sorted.sort_by(|a, b| compare_keys(a, b));

@@ -134,8 +134,8 @@ impl FrameDecoder {
         self.max_payload_bytes = max.min(MAX_PAYLOAD_BYTES);
     }
 
-    /// Looks for the frame at the start of `buffer`, going on from where the call before ended. `None`: not all
-    /// of it is there.
+    /// Looks for the frame at the start of `buffer`, going on from where the call before ended: `buffer` holds what
+    /// it held then, and more. `None`: not all of the frame is there.
     ///
     /// # Errors
     /// [`FrameError`] as soon as the bytes that are there cannot become a frame; from then on at every call.

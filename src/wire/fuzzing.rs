@@ -1,10 +1,17 @@
 //! The bodies of the fuzz targets: no input makes them panic but a defect.
 
-use super::frame::{FrameDecoder, FrameError, encode_frame};
+use super::frame::{FrameError, encode_frame};
 use super::frame_buffer::FrameBuffer;
 use super::header::{Flags, Header};
 use super::message::{EventKind, Message};
 use super::{compress, decompress};
+
+/// What a target runs on an input.
+pub type Body = fn(&[u8]);
+
+/// Every target by the name of its file in `fuzz/fuzz_targets` and of its folder in `fuzz/seeds`.
+pub const TARGETS: &[(&str, Body)] =
+    &[("frames", frames), ("message", message), ("compression", compression)];
 
 /// A stream of bytes, in one piece and in small ones: both give the same frames and end in the same way, and
 /// each frame encodes to its bytes again. The first byte says how the rest becomes a stream: as it is, or as the
@@ -127,22 +134,12 @@ fn round_trip(plain: &[u8]) {
     }
 }
 
-/// The decoder alone, without the buffer around it, at every length of `data` in turn.
-pub fn growing_buffer(data: &[u8]) {
-    let mut decoder = FrameDecoder::new();
-    for end in 0..=data.len() {
-        let grown = data.get(..end).unwrap_or_default();
-        if !matches!(decoder.decode(grown), Ok(None)) {
-            break;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A body under test, a byte to put before its seeds, and the seeds in hex, composed by hand from the layouts.
+    /// Runs a body over seeds in hex, composed by hand from the layouts, over their beginnings and over changes of
+    /// each byte.
     fn run(body: fn(&[u8]), seeds: &[&str]) {
         for seed in seeds {
             let digits: String = seed.split_whitespace().collect();
@@ -172,7 +169,6 @@ mod tests {
             frames,
             &["01 00 00 120008 0000000000000002 020400", "07 14 01 120003 010203 120000 ee0702 0102"],
         );
-        run(growing_buffer, &[PING]);
     }
 
     #[test]
@@ -211,7 +207,7 @@ mod tests {
     fn compression_holds_over_seeds_and_their_mutations() {
         run(
             compression,
-            &["00000023 1f 61 0100 0a 50 6262626262", "000003f8 1f 61 0100 ffffff e6 50 6262626262"],
+            &["00000023 1f 61 0100 0a 50 6262626262", "000003fc 1f 61 0100 ffffff e6 50 6262626262"],
         );
         compression(&b"a sentence that repeats; ".repeat(100));
     }

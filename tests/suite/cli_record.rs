@@ -82,6 +82,7 @@ fn the_first_bad_line_ends_the_run_and_is_named() {
     for (bad, said) in [
         ("{\"a\":1,}", ["line 3: column 8:", "expected a key"]),
         ("[]", ["line 3: column 1:", "a record is an object of fields"]),
+        ("{\n\"a\": 1\n}", ["line 3: column 2:", "each record takes one line"]),
         ("{\"a\":9223372036854775808}", ["line 3: column 6:", "write it with a point"]),
     ] {
         let input = format!("{good}{bad}\n{good}");

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use blazedb::blazebinary::fuzzing::TARGETS;
+use blazedb::{blazebinary, wire};
 
 /// Changed inputs for each target.
 const MUTATIONS: usize = 5_000;
@@ -13,6 +13,11 @@ const MAX_INPUT_BYTES: usize = 1 << 16;
 
 fn fuzz(folder: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz").join(folder)
+}
+
+/// Every target of every module.
+fn targets() -> impl Iterator<Item = (&'static str, fn(&[u8]))> {
+    [blazebinary::fuzzing::TARGETS, wire::fuzzing::TARGETS].into_iter().flatten().copied()
 }
 
 /// The names in a folder of `fuzz/`, without extension.
@@ -71,7 +76,7 @@ fn mutate(input: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut Random) {
 
 #[test]
 fn targets_seeds_and_programs_belong_together() {
-    let targets: BTreeSet<String> = TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let targets: BTreeSet<String> = targets().map(|(name, _)| name.to_owned()).collect();
     assert_eq!(targets, names("fuzz_targets"), "bodies and fuzz/fuzz_targets");
     assert_eq!(targets, names("seeds"), "bodies and fuzz/seeds");
     let manifest = fs::read_to_string(fuzz("Cargo.toml")).unwrap();
@@ -88,7 +93,7 @@ fn targets_seeds_and_programs_belong_together() {
 
 #[test]
 fn no_seed_and_no_change_of_one_breaks_a_promise() {
-    for (target, body) in TARGETS {
+    for (target, body) in targets() {
         let seeds = seeds(target);
         seeds.iter().for_each(|seed| body(seed));
         let mut random = Random(0x9E37_79B9_7F4A_7C15);

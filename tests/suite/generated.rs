@@ -86,10 +86,15 @@ fn render_code(rows: &[Row]) -> String {
         let scopes: Vec<String> =
             row.scopes.iter().map(|scope| format!("Scope::{}", capitalised(scope))).collect();
         writeln!(out, "            Self::{} => &Entry {{", row.variant()).unwrap();
-        writeln!(out, "                name: {:?},", row.name).unwrap();
-        writeln!(out, "                fault: Fault::{},", capitalised(&row.fault)).unwrap();
-        writeln!(out, "                scopes: &[{}],", scopes.join(", ")).unwrap();
-        writeln!(out, "                retryable: {},", row.retryable).unwrap();
+        writeln!(
+            out,
+            "                name: {:?}, fault: Fault::{}, scopes: &[{}], retryable: {},",
+            row.name,
+            capitalised(&row.fault),
+            scopes.join(", "),
+            row.retryable
+        )
+        .unwrap();
         writeln!(out, "                text: {:?},", row.text).unwrap();
         writeln!(out, "                advice: {:?},\n            }},", row.advice).unwrap();
     }

@@ -23,12 +23,15 @@ fn plain() -> impl Strategy<Value = serde_json::Value> {
         Just(serde_json::Value::Null),
         any::<bool>().prop_map(serde_json::Value::from),
         ints().prop_map(serde_json::Value::from),
-        doubles().prop_filter("JSON has finite numbers", |d| d.is_finite()).prop_map(serde_json::Value::from),
+        doubles()
+            .prop_map(|double| if double.is_finite() { double } else { 0.5 })
+            .prop_map(serde_json::Value::from),
         texts().prop_map(serde_json::Value::from),
     ];
     scalar.prop_recursive(4, 24, 4, |inner| {
+        // Equivalent spellings and marks have tests of their own.
         let key = texts()
-            .prop_filter("other keys have their own test", |key| key.is_ascii() && !key.starts_with('$'));
+            .prop_map(|key| key.replace(|c: char| !c.is_ascii(), "x").trim_start_matches('$').to_owned());
         prop_oneof![
             vec(inner.clone(), 0..4).prop_map(serde_json::Value::from),
             prop::collection::btree_map(key, inner, 0..4)

@@ -14,6 +14,7 @@
 mod values;
 
 mod allocations;
+mod cli_frames;
 mod cli_record;
 mod engine;
 mod fuzz_seeds;
@@ -22,4 +23,6 @@ mod golden;
 mod house;
 mod json_properties;
 mod order_properties;
+mod protocol;
+mod readme;
 mod store;

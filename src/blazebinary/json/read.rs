@@ -12,7 +12,8 @@ use super::{MARK, scalar};
 
 /// Reads a text that is one record: an object of fields.
 ///
-/// Memory grows with the text; its length is the caller's to bound.
+/// Memory grows with the text, to at most some forty times its length (a list of one-digit numbers); the length is
+/// the caller's to bound.
 ///
 /// # Errors
 /// [`JsonError`] naming the place of what is not typed JSON or passes a limit of the format.
@@ -182,7 +183,7 @@ fn unmarked(key: &str) -> &str {
     key.strip_prefix(MARK).unwrap_or(key)
 }
 
-/// Sorts the members at once, since a dict that is filled out of order moves its entries for every one.
+/// Sorts the members, so that keys which repeat are found.
 fn collect(cursor: &Cursor<'_>, mut members: Vec<Member>) -> Result<Dict, JsonError> {
     let in_order = |a: &Member, b: &Member| compare_keys(a.key.as_str(), b.key.as_str());
     if !members.is_sorted_by(|a, b| in_order(a, b).is_lt()) {
@@ -194,9 +195,5 @@ fn collect(cursor: &Cursor<'_>, mut members: Vec<Member>) -> Result<Dict, JsonEr
             return Err(cursor.error_at(at, Kind::DuplicateKey));
         }
     }
-    let mut dict = Dict::with_capacity(members.len());
-    for Member { key, value, .. } in members {
-        dict.insert(key, value);
-    }
-    Ok(dict)
+    Ok(members.into_iter().map(|Member { key, value, .. }| (key, value)).collect())
 }

@@ -1,3 +1,5 @@
+//! The frame decoder over every split, every flipped bit, every flag.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Operations: byte vectors, refusals, costs, limits and round trips.
+
 use proptest::prelude::*;
 
 use super::super::testing::{EMPTY_RECORD, EMPTY_RECORD_BYTES, any as of, check, rejects, round_trip, unhex};
@@ -147,6 +149,22 @@ fn the_cost_of_an_insert_is_bounded() {
     assert!(framed(1) <= 56);
     assert_eq!(framed(1_000), FRAME_OVERHEAD_BYTES + 22 + 9_000);
     assert!(framed(1_000) <= 10 * 1_000);
+}
+
+#[test]
+fn reading_and_iterating_allocates_nothing() {
+    let kinds: Vec<(&str, RecordOperation<'_>)> =
+        kinds().into_iter().map(|(_, kind)| ("people", kind)).collect();
+    let body = body(&kinds);
+    let mut bytes = Vec::new();
+    operation(&body).encode(&mut bytes);
+    let used = allocation_counter::measure(|| {
+        let Ok(Message::Operation(read)) = Message::decode(2, &bytes) else { panic!() };
+        let flat = read.groups.operations().count();
+        let grouped: usize = read.groups.iter().map(|group| group.operations.iter().count()).sum();
+        assert_eq!((flat, grouped), (kinds.len(), kinds.len()));
+    });
+    assert_eq!(used.count_total, 0);
 }
 
 #[test]
