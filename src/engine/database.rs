@@ -9,8 +9,8 @@
 //! Any number of threads may submit and wait; the first that waits leads the commit of all. A caller that must not
 //! block uses [`Database::commit`] on a thread of its own and a [`Listener`](super::Listener).
 
-use std::sync::Mutex;
 use std::sync::Arc;
+use std::sync::Mutex;
 
 use super::codec::{self, Buffers};
 use super::committer::Committer;

@@ -103,7 +103,7 @@ impl From<LogError> for EngineError {
     /// What reading or opening the log gives. What writing it gives is told apart by who writes.
     fn from(error: LogError) -> Self {
         match error {
-            LogError::DiskFull { .. } => Self::DiskFull,
+            LogError::DiskFull => Self::DiskFull,
             LogError::Damaged(damage) => Self::Corrupted(damage.to_string()),
             LogError::NewerFormat { .. } | LogError::Foreign { .. } | LogError::Exists => {
                 Self::Unusable(error.to_string())

@@ -1,9 +1,9 @@
 //! What keeps a database in order beside its commits: idle commits, the next segment, flushes, checkpoints, trimming,
 //! verification, closing.
 
-use super::shared::lock;
 use super::database::{Database, Mode};
 use super::error::EngineError;
+use super::shared::lock;
 use crate::store::{self, Maintained, VerifyReport};
 
 /// What a checkpoint did.
@@ -75,8 +75,12 @@ impl Database {
             wrong(reason.to_owned());
         }
         let named: Vec<u32> = published.collections.values().copied().collect();
-        let nameless: Vec<u32> =
-            report.collections.keys().map(|id| id.number()).filter(|number| !named.contains(number)).collect();
+        let nameless: Vec<u32> = report
+            .collections
+            .keys()
+            .map(|id| id.number())
+            .filter(|number| !named.contains(number))
+            .collect();
         for number in nameless {
             report.wrong = report.wrong.saturating_add(1);
             report.findings.push(format!("collection {number} holds records and has no name"));
