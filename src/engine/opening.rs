@@ -102,12 +102,16 @@ impl Database {
         let mut replay = Replay::new(&*store, marker.epoch, folding);
         let (replayed, problem) = replay_log(&view, applied, &mut replay)?;
         let folding = replay.finish()?;
+        let sequence = store.applied().seq;
         let log = match (log, problem) {
             (Ok(_), Some(problem)) => Err((view, problem)),
+            (Ok(log), None) if log.next_sequence() != sequence.saturating_add(1) => {
+                let end = log.next_sequence().saturating_sub(1);
+                Err((view, format!("the log ends at {end}, the store made from it at {sequence}")))
+            }
             (log, _) => log,
         };
         let clock = folding.progress.clock.max(report.as_ref().map_or(0, |report| report.hlc));
-        let sequence = store.applied().seq;
         let last_change = folding.progress.last_change;
         let decider = Decider::new(folding.catalogue.clone(), Clock::from_bits(clock), sequence, last_change);
         let start = Start {
@@ -120,13 +124,10 @@ impl Database {
         };
         let shared = Arc::new(Shared::new(store, environment, settings.listener, start));
         let mode = match log {
-            Ok(log) => {
-                let group = Box::new(GroupCommit::new(log, Committer::new(shared.clone())));
-                Mode::Writable { group, decider: Mutex::new(decider) }
-            }
+            Ok(log) => Mode::Writable(Box::new(GroupCommit::new(log, Committer::new(shared.clone())))),
             Err((view, reason)) => Mode::ReadOnly { reason: reason.into(), view },
         };
-        Ok((Self { shared, mode }, Opening { is_new, log: report, replayed }))
+        Ok((Self { shared, decider: Mutex::new(decider), mode }, Opening { is_new, log: report, replayed }))
     }
 }
 

@@ -14,7 +14,7 @@ use super::model::{Model, random_ops};
 
 const NODE: Id = [7; 16];
 /// So small that the script fills several.
-const SEGMENT_BYTES: u32 = 96 << 10;
+const SEGMENT_BYTES: u32 = 48 << 10;
 /// What is tried at every point.
 const FAULTS: [Fault; 4] = [Fault::Error, Fault::Short, Fault::CrashBefore, Fault::CrashAfter];
 

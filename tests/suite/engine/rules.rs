@@ -192,6 +192,7 @@ fn damage_makes_a_database_that_only_reads() {
     assert_eq!(damaged.reader().statistics().unwrap()[0].summary.live, 10);
     let refused = run(&damaged, NODE, 21, &[op(Kind::Delete(id(1)))]);
     assert!(matches!(refused, Err(EngineError::ReadOnly(_))), "{refused:?}");
+    assert_eq!(damaged.highest_operation(&NODE), Ok(10), "a welcome can be said");
     assert_eq!(damaged.verify().unwrap().wrong, 1, "the damage to the log");
     let mut changes = damaged.all_changes(Position::default()).unwrap();
     let read = std::iter::from_fn(|| changes.next(&damaged).ok().flatten()).count();
