@@ -6,6 +6,7 @@
 //!
 //! - [`blazebinary`]: values, records, the codec, the total order, typed JSON;
 //! - [`wire`]: frames and messages over plain buffers;
+//! - [`proto`]: the connection protocol as a pure state machine, without IO;
 //! - [`log`]: the segments, their recovery, positions;
 //! - [`store`]: the ordered view that a log is folded into, and its backends;
 //! - [`engine`]: the decider, the commit path, snapshots, changes;
@@ -31,6 +32,7 @@ pub mod blazebinary;
 pub mod cli;
 pub mod engine;
 pub mod log;
+pub mod proto;
 pub mod store;
 #[cfg(feature = "net")]
 pub mod transport;

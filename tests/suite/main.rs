@@ -25,4 +25,5 @@ mod json_properties;
 mod order_properties;
 mod protocol;
 mod readme;
+mod refusals;
 mod store;
