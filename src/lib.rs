@@ -13,7 +13,8 @@
 //! - `transport`: frames over byte streams (feature `net`).
 //!
 //! Everything below `transport` builds without network crates (`--no-default-features`), reads no clock,
-//! socket or disk, and contains no `unsafe` code.
+//! socket or disk but through what it is given ([`store::Lsm`] and [`store::directory`] excepted), and contains no
+//! `unsafe` code.
 
 #![forbid(unsafe_code)]
 // Production code is linted without `cfg(test)` in the same run.
