@@ -9,6 +9,7 @@
 //! - [`proto`]: the connection protocol as a pure state machine, without IO;
 //! - [`log`]: the segments, their recovery, positions;
 //! - [`store`]: the ordered view that a log is folded into, and its backends;
+//! - [`engine`]: the decider, the commit path, snapshots, changes;
 //! - `transport`: frames over byte streams (feature `net`).
 //!
 //! Everything below `transport` builds without network crates (`--no-default-features`), reads no clock,
@@ -30,6 +31,7 @@
 pub mod blazebinary;
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod engine;
 pub mod log;
 pub mod proto;
 pub mod store;

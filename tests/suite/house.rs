@@ -12,6 +12,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("proto", &["wire", "blazebinary"]),
     ("log", &["wire", "blazebinary"]),
     ("store", &["blazebinary"]),
+    ("engine", &["store", "log", "wire", "blazebinary"]),
     ("transport", &["proto", "wire", "blazebinary"]),
     ("cli", &["transport", "proto", "log", "wire", "blazebinary"]),
 ];

@@ -16,6 +16,7 @@ mod values;
 mod allocations;
 mod cli_frames;
 mod cli_record;
+mod engine;
 mod fuzz_seeds;
 mod generated;
 mod golden;
