@@ -7,6 +7,9 @@
 //! - [`blazebinary`]: values, records, the codec, the total order, typed JSON;
 //! - [`wire`]: frames and messages over plain buffers;
 //! - [`proto`]: the connection protocol as a pure state machine, without IO;
+//! - [`log`]: the segments, their recovery, positions;
+//! - [`store`]: the ordered view that a log is folded into, and its backends;
+//! - [`engine`]: the decider, the commit path, snapshots, changes;
 //! - `transport`: frames over byte streams (feature `net`).
 //!
 //! Everything below `transport` builds without network crates (`--no-default-features`), reads no clock,
@@ -27,7 +30,13 @@
 pub mod blazebinary;
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod engine;
+pub mod log;
 pub mod proto;
+#[cfg(feature = "net")]
+pub mod server;
+pub mod service;
+pub mod store;
 #[cfg(feature = "net")]
 pub mod transport;
 pub mod wire;

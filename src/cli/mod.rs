@@ -6,6 +6,7 @@
 mod frames;
 mod input;
 mod record;
+mod serve;
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -30,9 +31,11 @@ Examples:
   echo '{\"title\":\"Hello\",\"priority\":1}' | blazedb record encode
   blazedb record decode records.hex
   blazedb frames session.blaze
+  blazedb serve
   blazedb record --help
 
-Exit status: 0 when done, 1 when something could not be done, 2 for a wrong command line.";
+Exit status: 0 when done, 1 when something could not be done, 2 for a wrong command line; others are named by the help
+of the command that has them.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -40,6 +43,8 @@ enum Command {
     Record(record::Args),
     /// Print the frames of a capture
     Frames(frames::FramesArgs),
+    /// Run a server
+    Serve(serve::Args),
 }
 
 /// How a run ended, as the status that the shell sees.
@@ -52,6 +57,16 @@ pub enum ExitStatus {
     Failed = 1,
     /// The command line is wrong. Clap ends the process with it before [`run`] is reached.
     Usage = 2,
+    /// Someone listens on the address already.
+    AddressInUse = 10,
+    /// Another process has the data directory.
+    DirectoryLocked = 11,
+    /// The data directory is not what this binary can open.
+    DirectoryUnusable = 12,
+    /// A write or a sync failed while the server ran; it must be started again.
+    StorageFailed = 13,
+    /// The server was told twice to stop.
+    StoppedAtOnce = 14,
 }
 
 impl From<ExitStatus> for ExitCode {
@@ -65,6 +80,8 @@ impl From<ExitStatus> for ExitCode {
 enum Failure {
     /// What could not be done, in one line.
     Message(String),
+    /// The same, with a status of its own.
+    Status(ExitStatus, String),
     /// Nobody reads the output any more, as behind `| head`: no fault.
     OutputClosed,
 }
@@ -93,12 +110,17 @@ pub fn run(cli: Cli) -> ExitStatus {
     let outcome = match cli.command {
         Command::Record(args) => record::run(args),
         Command::Frames(args) => frames::run(&args),
+        Command::Serve(args) => serve::run(args),
     };
     match outcome {
         Ok(()) | Err(Failure::OutputClosed) => ExitStatus::Done,
         Err(Failure::Message(message)) => {
             tell(message);
             ExitStatus::Failed
+        }
+        Err(Failure::Status(status, message)) => {
+            tell(message);
+            status
         }
     }
 }
