@@ -18,8 +18,10 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
+use blazedb::store::keyspace::Span;
 use blazedb::store::{
-    CollectionId, Fold, Image, Key, Lsm, LsmSettings, Maintained, Memory, Position, Pressure, RecordId, Store, verify,
+    CollectionId, Direction, Fold, Image, Key, Lsm, LsmSettings, Maintained, Memory, Position, Pressure,
+    RecordId, Store, verify,
 };
 
 /// Commits in a group, one record each.
@@ -36,13 +38,22 @@ const SCENARIOS: &[&[&str]] = &[
     &["lsm", "ordered", "336776", "lz4=0"],
     &["lsm", "ordered", "1000000"],
     &["lsm", "random", "1000000"],
+    &["lsm", "hot", "500000"],
     &["memory", "ordered", "336776"],
     &["memory", "random", "1000000"],
 ];
 
+/// Time-ordered as in an import, in no order, or the same hundred over and over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ids {
+    Ordered,
+    Random,
+    Hot,
+}
+
 struct Scenario {
     is_memory: bool,
-    is_random: bool,
+    ids: Ids,
     count: u64,
     is_compressible: bool,
     settings: LsmSettings,
@@ -63,7 +74,12 @@ fn main() {
 fn scenario(backend: &str, ids: &str, count: &str, settings: &[String]) -> Scenario {
     let mut scenario = Scenario {
         is_memory: backend == "memory",
-        is_random: ids == "random",
+        ids: match ids {
+            "ordered" => Ids::Ordered,
+            "random" => Ids::Random,
+            "hot" => Ids::Hot,
+            other => panic!("no ids {other}"),
+        },
         count: count.parse().unwrap(),
         is_compressible: true,
         settings: LsmSettings::default(),
@@ -101,10 +117,10 @@ fn fill(record: &mut [u8; RECORD], is_compressible: bool, random: &mut u64) {
 }
 
 fn id_of(scenario: &Scenario, number: u64, random: &mut u64) -> RecordId {
-    let id = if scenario.is_random {
-        (u128::from(next(random)) << 64) | u128::from(next(random))
-    } else {
-        (0x1234_5678_9abc << 80) | u128::from(number)
+    let id = match scenario.ids {
+        Ids::Random => (u128::from(next(random)) << 64) | u128::from(next(random)),
+        Ids::Ordered => (0x1234_5678_9abc << 80) | u128::from(number),
+        Ids::Hot => u128::from(number % 100),
     };
     id.to_be_bytes()
 }
@@ -143,7 +159,8 @@ fn fold(scenario: &Scenario, store: &dyn Store) {
             let crc = crc32fast::hash(&record);
             let id = id_of(scenario, seq, &mut ids);
             let start = Instant::now();
-            fold.record(seq, collection, id, Image { envelope: &ENVELOPE, record: Some((&record, crc)) }).unwrap();
+            fold.record(seq, collection, id, Image { envelope: &ENVELOPE, record: Some((&record, crc)) })
+                .unwrap();
             folding += start.elapsed().as_secs_f64();
         }
         let start = Instant::now();
@@ -163,7 +180,15 @@ fn fold(scenario: &Scenario, store: &dyn Store) {
     );
 }
 
+/// Reads all changes by position, as a reader that begins at the start does.
+fn catch_up(store: &dyn Store) {
+    let start = Instant::now();
+    let changes = store.snapshot().range(Span::changes_after(0).bounds(), Direction::Ascending).count();
+    println!("  {changes} changes read in {:.2?}", start.elapsed());
+}
+
 fn reopen(scenario: &Scenario, store: Arc<dyn Store>, path: &Path) {
+    catch_up(&*store);
     let start = Instant::now();
     store.checkpoint().unwrap();
     let checkpoint = start.elapsed();
@@ -176,6 +201,7 @@ fn reopen(scenario: &Scenario, store: Arc<dyn Store>, path: &Path) {
         ratio(&*store),
         store.statistics().tables
     );
+    catch_up(&*store);
     drop(store);
     let start = Instant::now();
     let store = Lsm::open(path, scenario.settings).unwrap();
@@ -190,11 +216,14 @@ fn reopen(scenario: &Scenario, store: Arc<dyn Store>, path: &Path) {
         let key = Key::Record(CollectionId::new(1).unwrap(), id).encode();
         assert!(store.snapshot().get(&key).unwrap().is_some());
     }
-    println!("  {:.0} k gets/s of random records, cold cache", f64::from(reads) / start.elapsed().as_secs_f64() / 1e3);
+    println!(
+        "  {:.0} k gets/s of random records, cold cache",
+        f64::from(reads) / start.elapsed().as_secs_f64() / 1e3
+    );
     if scenario.count < 400_000 {
         let start = Instant::now();
         let report = verify(&*store.snapshot()).unwrap();
-        assert_eq!((report.wrong, report.changes), (0, scenario.count));
+        assert_eq!(report.wrong, 0);
         println!("  verify {:.0?}", start.elapsed());
     }
 }

@@ -196,7 +196,6 @@ impl Decider {
     }
 
     /// The effects of the items, numbered behind `skip` others, and how many of them found nothing to change.
-    #[expect(clippy::type_complexity, reason = "two ways of failing: an outcome, or none")]
     fn draft(
         &self,
         published: Published<'_>,

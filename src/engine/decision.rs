@@ -71,6 +71,9 @@ pub enum CatalogueEntry {
     },
 }
 
+/// What an effect, or the head of a transaction, takes beside the bytes of records and names, roughly.
+const EFFECT_HEAD_BYTES: usize = 64;
+
 const COLLECTION: u8 = 1;
 const NODE: u8 = 2;
 
@@ -105,6 +108,17 @@ impl Decision {
     pub fn last_sequence(&self) -> u64 {
         let count = u64::try_from(self.effects.len()).unwrap_or(u64::MAX);
         self.first_sequence.saturating_add(count).saturating_sub(1)
+    }
+
+    /// What it takes in the log, roughly, in bytes.
+    pub(super) fn encoded_bytes(&self) -> usize {
+        let changes = self.effects.iter().filter_map(DecidedEffect::change);
+        let bytes = changes.fold(0, |sum: usize, change| {
+            let names = change.new.envelope.name_bytes();
+            sum.saturating_add(change.new.bytes().map_or(0, <[u8]>::len)).saturating_add(names)
+        });
+        let heads = self.effects.len().saturating_mul(EFFECT_HEAD_BYTES);
+        bytes.saturating_add(heads).saturating_add(EFFECT_HEAD_BYTES)
     }
 
     /// The effects with their numbers.

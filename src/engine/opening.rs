@@ -14,7 +14,7 @@ use super::marker::Marker;
 use super::record::Id;
 use super::retention::{Marks, Retention};
 use super::rows::{self, Progress};
-use super::shared::{Listener, Replay, Shared, Start};
+use super::shared::{Folding, Listener, Replay, Shared, Start};
 use crate::log::limits::SEGMENT_BYTES;
 use crate::log::{Filesystem, GroupCommit, Identity, Log, LogError, LogView, Opened, Options, Report};
 use crate::store::Store;
@@ -77,7 +77,12 @@ impl Database {
         if progress.is_some_and(|progress| progress.database != marker.database) {
             return Err(EngineError::Unusable("the store belongs to another database: move it away".to_owned()));
         }
-        let catalogue = rows::read_catalogue(&*snapshot)?;
+        let folding = Folding {
+            catalogue: rows::read_catalogue(&*snapshot)?,
+            progress: Progress { database: marker.database, ..progress.unwrap_or_default() },
+            marks: Marks::new(settings.retention, rows::read_marks(&*snapshot)?),
+            folded: Vec::new(),
+        };
         drop(snapshot);
         let applied = store.applied().seq;
         let (log, report) = match open_log(&log_directory, &marker, applied, &environment, settings.segment_bytes)? {
@@ -91,26 +96,24 @@ impl Database {
             Ok(log) => log.view(),
             Err((view, _)) => view.clone(),
         };
-        let progress = Progress { database: marker.database, ..progress.unwrap_or_default() };
-        let mut replay = Replay::new(&*store, marker.epoch, catalogue, progress);
+        let mut replay = Replay::new(&*store, marker.epoch, folding);
         let (replayed, problem) = replay_log(&view, applied, &mut replay)?;
-        let (catalogue, progress) = replay.finish()?;
+        let folding = replay.finish()?;
         let log = match (log, problem) {
             (Ok(_), Some(problem)) => Err((view, problem)),
             (log, _) => log,
         };
-        let clock = progress.clock.max(report.as_ref().map_or(0, |report| report.hlc));
+        let clock = folding.progress.clock.max(report.as_ref().map_or(0, |report| report.hlc));
         let sequence = store.applied().seq;
-        let decider = Decider::new(catalogue.clone(), Clock::from_bits(clock), sequence, progress.last_change);
+        let last_change = folding.progress.last_change;
+        let decider = Decider::new(folding.catalogue.clone(), Clock::from_bits(clock), sequence, last_change);
         let start = Start {
             database: marker.database,
             epoch: marker.epoch,
-            catalogue,
             clock,
-            last_change: progress.last_change,
             sequence,
+            folding,
             feed: Feed::new(sequence, settings.feed_bytes),
-            marks: Marks::new(settings.retention),
         };
         let shared = Arc::new(Shared::new(store, environment, settings.listener, start));
         let mode = match log {

@@ -6,6 +6,7 @@ use super::error::EngineError;
 use super::limits::OUTCOMES_KEPT;
 use super::outcome::LedgerEntry;
 use super::record::{Id, StoredRecord, take};
+use super::retention::Mark;
 use super::view::StateView;
 use crate::store::keyspace::Span;
 use crate::store::{
@@ -16,6 +17,7 @@ use crate::store::{
 const DATABASE: u8 = 0;
 const COLLECTIONS: u8 = 1;
 const NODES: u8 = 2;
+const MARKS: u8 = 3;
 
 /// What a store says of the database as a whole: which one, and how far its clock and its changes came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -86,6 +88,31 @@ pub(super) fn read_progress(snapshot: &dyn Snapshot) -> Result<Option<Progress>,
         Some(Progress { database, clock, last_change: u64::from_be_bytes(take(&mut rest)?) })
     };
     parse().map(Some).ok_or_else(|| EngineError::Corrupted("the row of the database's progress".to_owned()))
+}
+
+/// Folds a mark of the log, and the removal of those no longer needed.
+pub(super) fn fold_marks(fold: &mut Fold<'_>, mark: Option<Mark>, gone: Vec<u32>) {
+    for number in gone {
+        fold.batch().delete(Key::Catalogue { kind: MARKS, number }.encode());
+    }
+    if let Some(mark) = mark {
+        let key = Key::Catalogue { kind: MARKS, number: mark.number }.encode();
+        fold.batch().put(key, seal(&key, &mark.to_bytes()));
+    }
+}
+
+/// Reads the marks of the log, in the order of their numbers.
+pub(super) fn read_marks(snapshot: &dyn Snapshot) -> Result<Vec<Mark>, EngineError> {
+    let rows = snapshot.range(Span::catalogue(MARKS).bounds(), Direction::Ascending);
+    rows.map(|row| {
+        let (key, value) = row?;
+        let mark = match Key::decode(&key)? {
+            Key::Catalogue { number, .. } => Mark::parse(number, open(&key, &value)?),
+            _ => None,
+        };
+        mark.ok_or_else(|| EngineError::Corrupted(format!("mark of the log {key:?}")))
+    })
+    .collect()
 }
 
 /// Reads the whole catalogue.

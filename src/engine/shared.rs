@@ -45,7 +45,6 @@ pub(super) struct Shared {
     folding: Mutex<Folding>,
     published: RwLock<Arc<PublishedState>>,
     pub(super) feed: Mutex<Feed>,
-    pub(super) marks: Mutex<Marks>,
     failure: OnceLock<Arc<str>>,
     /// The last clock given out.
     clock: AtomicU64,
@@ -54,23 +53,25 @@ pub(super) struct Shared {
 
 /// The leader's: what is folded.
 #[derive(Debug)]
-struct Folding {
-    catalogue: Catalogue,
-    progress: Progress,
+pub(super) struct Folding {
+    pub(super) catalogue: Catalogue,
+    pub(super) progress: Progress,
+    pub(super) marks: Marks,
     /// Folded, not yet published.
-    folded: Vec<Arc<Decision>>,
+    pub(super) folded: Vec<Arc<Decision>>,
 }
+
+/// A batch begins on a block of the log of its own.
+const LOG_BLOCK_BYTES: usize = 4096;
 
 /// Where a database stands when it begins.
 pub(super) struct Start {
     pub(super) database: Id,
     pub(super) epoch: u32,
-    pub(super) catalogue: Catalogue,
     pub(super) clock: u64,
-    pub(super) last_change: u64,
     pub(super) sequence: u64,
+    pub(super) folding: Folding,
     pub(super) feed: Feed,
-    pub(super) marks: Marks,
 }
 
 /// A lock that another thread's panic does not take away: what it guards is whole after every statement.
@@ -85,24 +86,22 @@ impl Shared {
         listener: Option<Arc<dyn Listener>>,
         start: Start,
     ) -> Self {
-        let Start { database, epoch, catalogue, clock, last_change, sequence, feed, marks } = start;
+        let Start { database, epoch, clock, sequence, folding, feed } = start;
         let published = PublishedState {
             sequence,
-            last_change,
-            collections: catalogue.collections().clone(),
+            last_change: folding.progress.last_change,
+            collections: folding.catalogue.collections().clone(),
             snapshot: store.snapshot(),
         };
-        let progress = Progress { database, clock, last_change };
         Self {
             store,
             environment,
             database,
             epoch,
             decided: Mutex::default(),
-            folding: Mutex::new(Folding { catalogue, progress, folded: Vec::new() }),
+            folding: Mutex::new(folding),
             published: RwLock::new(Arc::new(published)),
             feed: Mutex::new(feed),
-            marks: Mutex::new(marks),
             failure: OnceLock::new(),
             clock: AtomicU64::new(clock),
             listener,
@@ -152,6 +151,12 @@ impl Shared {
         lock(&self.decided).push_back(decision);
     }
 
+    /// The number up to which no subscriber needs the log.
+    pub(super) fn retention_floor(&self) -> u64 {
+        let clock = self.clock.load(Ordering::Acquire);
+        lock(&self.folding).marks.floor(clock)
+    }
+
     /// Takes back the decision queued last: the log did not take it.
     pub(super) fn unqueue(&self) {
         lock(&self.decided).pop_back();
@@ -197,26 +202,16 @@ impl Shared {
             };
             (std::mem::take(&mut folding.folded), state)
         };
-        self.feed_and_mark(sequence, &transactions);
+        {
+            let mut feed = lock(&self.feed);
+            transactions.iter().for_each(|transaction| feed.push(transaction.clone()));
+        }
         let position = self.position(state.last_change);
         *self.published.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(state);
         if let Some(listener) = &self.listener {
             listener.published(position, &transactions);
         }
         self.relieve();
-    }
-
-    fn feed_and_mark(&self, sequence: u64, transactions: &[Arc<Decision>]) {
-        let mut feed = lock(&self.feed);
-        let mut bytes = 0_usize;
-        for transaction in transactions {
-            let changes = transaction.effects.iter().filter_map(|effect| effect.change());
-            let records = changes.map(|change| change.new.bytes().map_or(0, <[u8]>::len));
-            bytes = records.fold(bytes, usize::saturating_add).saturating_add(128);
-            feed.push(transaction.clone());
-        }
-        drop(feed);
-        lock(&self.marks).note(sequence, bytes, self.environment.elapsed());
     }
 
     /// Lets a store that is behind with its maintenance catch up before the next batch. A disk that is full is met
@@ -240,8 +235,16 @@ impl Folding {
             self.progress.take(decision);
         }
         rows::fold_progress(&mut fold, &self.progress);
+        let mark = self.marks.note(last.last_sequence(), log_bytes(decisions), self.progress.clock);
+        rows::fold_marks(&mut fold, mark, self.marks.take_gone());
         Ok(store.apply(fold.finish())?)
     }
+}
+
+/// What a batch takes in the log, roughly: its blocks.
+fn log_bytes(decisions: &[Arc<Decision>]) -> usize {
+    let bytes = decisions.iter().fold(0, |sum: usize, decision| sum.saturating_add(decision.encoded_bytes()));
+    bytes.saturating_add(1).checked_next_multiple_of(LOG_BLOCK_BYTES).unwrap_or(usize::MAX)
 }
 
 /// Folds transactions that are read back from the log, while nobody else uses the store.
@@ -257,16 +260,12 @@ pub(super) struct Replay<'a> {
 const REPLAY_BYTES: usize = 4 << 20;
 
 impl<'a> Replay<'a> {
-    pub(super) fn new(store: &'a dyn Store, epoch: u32, catalogue: Catalogue, progress: Progress) -> Self {
-        let folding = Folding { catalogue, progress, folded: Vec::new() };
+    pub(super) fn new(store: &'a dyn Store, epoch: u32, folding: Folding) -> Self {
         Self { store, epoch, folding, waiting: Vec::new(), waiting_bytes: 0 }
     }
 
     pub(super) fn push(&mut self, decision: Decision) -> Result<(), EngineError> {
-        let changes = decision.effects.iter().filter_map(|effect| effect.change());
-        let bytes = changes.fold(256, |sum: usize, change| {
-            sum.saturating_add(change.new.bytes().map_or(0, <[u8]>::len)).saturating_add(128)
-        });
+        let bytes = decision.encoded_bytes();
         self.waiting_bytes = self.waiting_bytes.saturating_add(bytes);
         self.waiting.push(Arc::new(decision));
         if self.waiting_bytes >= REPLAY_BYTES { self.fold() } else { Ok(()) }
@@ -288,10 +287,10 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
-    /// Folds the rest; returns catalogue and progress.
-    pub(super) fn finish(mut self) -> Result<(Catalogue, Progress), EngineError> {
+    /// Folds the rest; returns what a database goes on with.
+    pub(super) fn finish(mut self) -> Result<Folding, EngineError> {
         self.fold()?;
-        Ok((self.folding.catalogue, self.folding.progress))
+        Ok(self.folding)
     }
 }
 

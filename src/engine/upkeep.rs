@@ -1,11 +1,9 @@
 //! What keeps a database in order beside its commits: idle commits, the next segment, flushes, checkpoints, trimming,
 //! verification, closing.
 
-use std::sync::PoisonError;
-
+use super::shared::lock;
 use super::database::{Database, Mode};
 use super::error::EngineError;
-use super::shared::lock;
 use crate::store::{self, Maintained, VerifyReport};
 
 /// What a checkpoint did.
@@ -53,7 +51,7 @@ impl Database {
         self.shared.check()?;
         self.shared.store.checkpoint()?;
         let sequence = self.shared.store.checkpointed().seq;
-        let floor = lock(&self.shared.marks).floor(self.shared.environment.elapsed());
+        let floor = self.shared.retention_floor();
         let trimmed_segments = group.trim(sequence.min(floor)).map_err(|error| self.refused(error))?;
         Ok(Checkpointed { sequence, trimmed_segments })
     }
@@ -109,6 +107,6 @@ impl Database {
 /// What the feed says comes after a number.
 impl Database {
     pub(super) fn next_in_feed(&self, after: u64) -> super::feed::Next {
-        self.shared.feed.lock().unwrap_or_else(PoisonError::into_inner).next(after)
+        lock(&self.shared.feed).next(after)
     }
 }

@@ -1,9 +1,11 @@
 //! A batch: the commits that one write and one sync make durable together.
 
-use super::bytes::{round_to_block, to_usize};
+use super::bytes::round_to_block;
 use super::effect::Effect;
 use super::error::LogError;
-use super::limits::{BLOCK_BYTES, COMMIT_PREFIX_BYTES, MAX_BODY_BYTES, MAX_COMMIT_BYTES, MAX_PIECE_HEAD_BYTES, MAX_TRANSACTION_BYTES};
+use super::limits::{
+    COMMIT_PREFIX_BYTES, MAX_BODY_BYTES, MAX_COMMIT_BYTES, MAX_PIECE_HEAD_BYTES, MAX_TRANSACTION_BYTES,
+};
 use super::transaction::{PieceWriter, TransactionHead};
 use crate::wire::header::TRAILER_BYTES;
 
@@ -93,10 +95,13 @@ impl Batch {
         effects: &[Effect<'_>],
     ) -> Result<usize, LogError> {
         head.check()?;
-        let frames = check_sizes(effects)?.iter().fold(0, |sum: usize, &bytes| sum.saturating_add(bytes).saturating_add(4));
+        let frames = check_sizes(effects)?
+            .iter()
+            .fold(0, |sum: usize, &bytes| sum.saturating_add(bytes).saturating_add(4));
         // Two neighbouring commits hold more than one full body: else the second would have gone into the first.
         let commits = (frames / MAX_BODY_BYTES).saturating_mul(2).saturating_add(2);
-        let per_commit = MAX_PIECE_HEAD_BYTES + COMMIT_PREFIX_BYTES + TRAILER_BYTES + to_usize(BLOCK_BYTES);
+        let per_commit =
+            round_to_block(1).saturating_add(MAX_PIECE_HEAD_BYTES + COMMIT_PREFIX_BYTES + TRAILER_BYTES);
         let added = frames.saturating_add(commits.saturating_mul(per_commit));
         Ok(self.segment_bytes().saturating_add(round_to_block(added)))
     }
@@ -106,7 +111,11 @@ impl Batch {
     /// # Errors
     /// The caller's: [`LogError::EmptyTransaction`], [`LogError::EffectTooLarge`],
     /// [`LogError::TransactionTooLarge`], [`LogError::FieldTooLong`].
-    pub fn push(&mut self, head: &TransactionHead<'_>, effects: &[Effect<'_>]) -> Result<Sequences, LogError> {
+    pub fn push(
+        &mut self,
+        head: &TransactionHead<'_>,
+        effects: &[Effect<'_>],
+    ) -> Result<Sequences, LogError> {
         head.check()?;
         let sizes = check_sizes(effects)?;
         let first = self.next_sequence;

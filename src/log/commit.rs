@@ -97,6 +97,7 @@ pub(crate) fn check_frame(frame: &[u8]) -> Option<(&[u8], u32)> {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, reason = "small numbers")]
 mod tests {
     use super::*;
 

@@ -234,12 +234,8 @@ fn encode_text(text: &str, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    const STAMP: Stamp = Stamp {
-        collection: 7,
-        id: *b"ABCDEFGHIJKLMNOP",
-        clock: 0x0199_0000_0000_0001,
-        node: 3,
-    };
+    const STAMP: Stamp =
+        Stamp { collection: 7, id: *b"ABCDEFGHIJKLMNOP", clock: 0x0199_0000_0000_0001, node: 3 };
     const STAMP_HEX: &str = "00000007 4142434445464748494a4b4c4d4e4f50 0199000000000001 00000003";
 
     /// Composed by hand from the tables of `spec/log.md`.
@@ -303,7 +299,10 @@ mod tests {
         let name = "n".repeat(65_536);
         let record = Checked { bytes: &[], crc: 0 };
         let long = RecordEffect { stamp: STAMP, field_clocks: vec![], changed: vec![&name], record };
-        assert!(matches!(Effect::Put(long).encoded_bytes(), Err(LogError::FieldTooLong { found: 65_536, .. })));
+        assert!(matches!(
+            Effect::Put(long).encoded_bytes(),
+            Err(LogError::FieldTooLong { found: 65_536, .. })
+        ));
         let detail = vec![0; MAX_EFFECT_BYTES - 2];
         let large = Effect::Outcome { code: 0, detail: &detail };
         assert!(matches!(large.encoded_bytes(), Err(LogError::EffectTooLarge(_))));

@@ -25,11 +25,8 @@ pub enum LogError {
     #[error("the log stopped at an earlier failed write or sync; end the process and start it again")]
     Poisoned,
     /// No room for the next segment. Nothing was written and nothing is lost: free some space and try again.
-    #[error("the disk is full: no room for log segment {segment}; free some space and try again")]
-    DiskFull {
-        /// The segment that could not be made.
-        segment: u32,
-    },
+    #[error("the disk is full: no room for the next log segment; free some space and try again")]
+    DiskFull,
     /// Bytes on disk are not what was written.
     #[error(transparent)]
     Damaged(#[from] Damage),

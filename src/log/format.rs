@@ -173,6 +173,7 @@ fn frame_payload(block: &[u8], message_type: MessageType, sequence: u32) -> Opti
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, reason = "small numbers")]
 mod tests {
     use super::*;
 

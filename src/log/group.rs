@@ -187,7 +187,11 @@ impl<F: Fold> GroupCommit<F> {
     }
 
     /// Commits what waits. The lock is free meanwhile.
-    fn lead<'q>(&'q self, mut queue: MutexGuard<'q, Queue>, moment: Moment) -> Result<MutexGuard<'q, Queue>, LogError> {
+    fn lead<'q>(
+        &'q self,
+        mut queue: MutexGuard<'q, Queue>,
+        moment: Moment,
+    ) -> Result<MutexGuard<'q, Queue>, LogError> {
         let Some(mut log) = queue.log.take() else { return Ok(queue) };
         let next = Batch::new(queue.waiting.next_sequence());
         let batch = std::mem::replace(&mut queue.waiting, next);

@@ -81,7 +81,9 @@ impl<'a> Judge<'a> {
                 self.read_what_is_proven(&mut last)?;
                 Err(fault.into())
             }
-            (None, fault) => Err(fault.unwrap_or_else(|| damage(&segment::name(1), 0, DamageKind::NoSegment)).into()),
+            (None, fault) => {
+                Err(fault.unwrap_or_else(|| damage(&segment::name(1), 0, DamageKind::NoSegment)).into())
+            }
         }
     }
 
@@ -106,12 +108,11 @@ impl<'a> Judge<'a> {
                 Err(error) => return Err(error),
             }
         }
-        let begins_above = opened.first().filter(|first| first.header.first_sequence > self.applied.saturating_add(1));
+        let begins_above =
+            opened.first().filter(|first| first.header.first_sequence > self.applied.saturating_add(1));
         if let Some(first) = begins_above {
-            let kind = DamageKind::BeginsAboveApplied {
-                first: first.header.first_sequence,
-                applied: self.applied,
-            };
+            let kind =
+                DamageKind::BeginsAboveApplied { first: first.header.first_sequence, applied: self.applied };
             return Err(damage(first.window.name(), 0, kind).into());
         }
         Ok((opened, None))
@@ -125,7 +126,9 @@ impl<'a> Judge<'a> {
         let header = match SegmentHeader::parse(window.block(0)?) {
             Ok(header) if header.segment == number => header,
             Ok(_) | Err(HeaderFault::Invalid) => return Err(damage(&name, 0, DamageKind::Header).into()),
-            Err(HeaderFault::Newer(format)) => return Err(LogError::NewerFormat { file: name, found: format }),
+            Err(HeaderFault::Newer(format)) => {
+                return Err(LogError::NewerFormat { file: name, found: format });
+            }
         };
         if header.identity != self.identity {
             return Err(LogError::Foreign { file: name });
@@ -173,7 +176,11 @@ impl<'a> Judge<'a> {
             && walk.chain() == successor.chain
             && walk.next_sequence() == successor.first_sequence
             && walk.is_between_transactions();
-        if is_linked { Ok(()) } else { Err(damage(&segment::name(successor.segment), 0, DamageKind::Unlinked).into()) }
+        if is_linked {
+            Ok(())
+        } else {
+            Err(damage(&segment::name(successor.segment), 0, DamageKind::Unlinked).into())
+        }
     }
 
     fn judge_last(&mut self, last: Opened) -> Result<LastSegment, LogError> {
@@ -242,7 +249,11 @@ struct LastWalk {
     proven_to: u32,
 }
 
-fn walk_last(window: &mut Window, header: &SegmentHeader, scanned: Scan) -> Result<(LastWalk, Step), LogError> {
+fn walk_last(
+    window: &mut Window,
+    header: &SegmentHeader,
+    scanned: Scan,
+) -> Result<(LastWalk, Step), LogError> {
     let mut walk = Walk::new(header);
     let mut found = LastWalk {
         durable: None,

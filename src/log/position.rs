@@ -57,10 +57,7 @@ impl Location {
     /// As it was before [`Location::to_u64`].
     pub const fn from_u64(packed: u64) -> Self {
         let [s3, s2, s1, s0, o3, o2, o1, o0] = packed.to_be_bytes();
-        Self {
-            segment: u32::from_be_bytes([s3, s2, s1, s0]),
-            offset: u32::from_be_bytes([o3, o2, o1, o0]),
-        }
+        Self { segment: u32::from_be_bytes([s3, s2, s1, s0]), offset: u32::from_be_bytes([o3, o2, o1, o0]) }
     }
 }
 

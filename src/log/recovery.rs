@@ -85,7 +85,12 @@ pub(super) fn open(fs: Arc<dyn Filesystem>, mut options: Options) -> Result<Open
     let next_sequence = last.next_sequence;
     let active = if is_clean {
         rewrite(&mut last)?;
-        Active { header: last.header, file: last.window.file().clone(), offset: last.end.offset(), chain: last.end.chain() }
+        Active {
+            header: last.header,
+            file: last.window.file().clone(),
+            offset: last.end.offset(),
+            chain: last.end.chain(),
+        }
     } else {
         carry(&*fs, &mut options, &mut last)?
     };
@@ -130,15 +135,16 @@ fn rewrite(last: &mut LastSegment) -> Result<(), LogError> {
 /// Carries the whole transactions from D on into a new segment, then seals the old one at D.
 fn carry(fs: &dyn Filesystem, options: &mut Options, last: &mut LastSegment) -> Result<Active, LogError> {
     let carried_bytes = last.end.offset().saturating_sub(last.durable.offset());
-    let bytes = FIRST_COMMIT_OFFSET.saturating_add(carried_bytes).max(options.segment_bytes);
+    let bytes = FIRST_COMMIT_OFFSET.saturating_add(carried_bytes).max(options.hasty_bytes());
     let segment = last.header.segment.saturating_add(1);
-    let spare = Spare::make(fs, segment, bytes, segment::temporary_name(segment))?;
-    let (salt, first_sequence, chain) = ((options.salts)(), last.durable.next_sequence(), last.durable.chain());
-    let (offset, chain_after) = copy_transactions(last, &spare, salt, chain)?;
+    let spare = Spare::make(fs, bytes, segment::HASTY_NAME)?;
+    let (salt, first_sequence, chain) =
+        ((options.salts)(), last.durable.next_sequence(), last.durable.chain());
+    let (offset, chain_after) = copy_transactions(last, &spare, segment, salt, chain)?;
     let header = SegmentHeader {
         identity: options.identity,
         first_sequence,
-        segment: spare.segment(),
+        segment,
         bytes: spare.bytes(),
         salt,
         prev: Location { segment: last.header.segment, offset: last.durable.offset() },
@@ -155,11 +161,12 @@ fn carry(fs: &dyn Filesystem, options: &mut Options, last: &mut LastSegment) -> 
 fn copy_transactions(
     last: &mut LastSegment,
     spare: &Spare,
+    segment: u32,
     salt: u64,
     mut chain: u64,
 ) -> Result<(u32, u64), LogError> {
     let mut offset = FIRST_COMMIT_OFFSET;
-    let durable_to = Location { segment: spare.segment(), offset };
+    let durable_to = Location { segment, offset };
     let mut walk = last.durable.clone();
     let Some(cut) = last.cut else { return Ok((offset, chain)) };
     while walk.offset() <= cut.offset {

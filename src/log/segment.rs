@@ -17,10 +17,10 @@ pub(crate) fn name(segment: u32) -> String {
     format!("{segment:0NAME_DIGITS$}.log")
 }
 
-/// The name of a segment that is being made.
-pub(crate) fn temporary_name(segment: u32) -> String {
-    format!("{segment:0NAME_DIGITS$}.tmp")
-}
+/// The name of a segment that the log is making for itself.
+pub(crate) const HASTY_NAME: &str = "next.tmp";
+/// The name of one that was asked for beforehand: the log may meanwhile make one for itself.
+const REQUESTED_NAME: &str = "spare.tmp";
 
 /// The number of the segment with this name.
 pub(crate) fn number(name: &str) -> Option<u32> {
@@ -48,7 +48,6 @@ pub(crate) fn clean(fs: &dyn Filesystem, temporary: &[String]) -> Result<(), Log
 
 /// A file of zeros under a temporary name, on stable storage, waiting to become the next segment.
 pub struct Spare {
-    segment: u32,
     bytes: u32,
     name: String,
     file: Arc<dyn File>,
@@ -58,13 +57,12 @@ pub struct Spare {
 #[must_use = "the log asks for no other before it hears of this one"]
 pub struct SpareRequest {
     pub(crate) fs: Arc<dyn Filesystem>,
-    pub(crate) segment: u32,
     pub(crate) bytes: u32,
 }
 
 impl std::fmt::Debug for SpareRequest {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "SpareRequest({}, {} bytes)", self.segment, self.bytes)
+        write!(out, "SpareRequest({} bytes)", self.bytes)
     }
 }
 
@@ -74,15 +72,13 @@ impl SpareRequest {
     /// # Errors
     /// [`LogError::DiskFull`], [`LogError::Io`].
     pub fn make(self) -> Result<Spare, LogError> {
-        // A name of its own: the log may meanwhile make one for itself.
-        let name = format!("{:0NAME_DIGITS$}.spare.tmp", self.segment);
-        Spare::make(&*self.fs, self.segment, self.bytes, name)
+        Spare::make(&*self.fs, self.bytes, REQUESTED_NAME)
     }
 }
 
 impl std::fmt::Debug for Spare {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "Spare({}, {} bytes)", self.segment, self.bytes)
+        write!(out, "Spare({:?}, {} bytes)", self.name, self.bytes)
     }
 }
 
@@ -91,40 +87,36 @@ impl Spare {
     ///
     /// # Errors
     /// [`LogError::DiskFull`], after which nothing is left behind; else [`LogError::Io`].
-    pub(crate) fn make(fs: &dyn Filesystem, segment: u32, bytes: u32, name: String) -> Result<Self, LogError> {
+    pub(crate) fn make(fs: &dyn Filesystem, bytes: u32, name: &str) -> Result<Self, LogError> {
         let bytes = bytes.min(MAX_SEGMENT_BYTES);
-        match fs.unlink(&name) {
+        match fs.unlink(name) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(LogError::io("removal", &name, error));
+                return Err(LogError::io("removal", name, error));
             }
             _ => {}
         }
-        match Self::fill(fs, segment, bytes, name.clone()) {
+        match Self::fill(fs, bytes, name) {
             Err(LogError::Io { source, .. }) if source.kind() == io::ErrorKind::StorageFull => {
                 // What was begun is in the way of the next attempt only if it stays, which costs space, not truth.
-                let _ = fs.unlink(&name);
-                Err(LogError::DiskFull { segment })
+                let _ = fs.unlink(name);
+                Err(LogError::DiskFull)
             }
             made => made,
         }
     }
 
-    fn fill(fs: &dyn Filesystem, segment: u32, bytes: u32, name: String) -> Result<Self, LogError> {
-        let file = fs.create(&name).map_err(|error| LogError::io("creation", &name, error))?;
+    fn fill(fs: &dyn Filesystem, bytes: u32, name: &str) -> Result<Self, LogError> {
+        let file = fs.create(name).map_err(|error| LogError::io("creation", name, error))?;
         let zeros = vec![0; ZERO_CHUNK_BYTES.min(to_usize(bytes))];
         let mut offset = 0;
         while offset < bytes {
             let count = zeros.len().min(to_usize(bytes.saturating_sub(offset)));
-            write_all(&*file, &name, offset, zeros.get(..count).unwrap_or_default())?;
+            write_all(&*file, name, offset, zeros.get(..count).unwrap_or_default())?;
             // Chunk by chunk, so that commits which sync beside it wait for one chunk and not for all.
-            sync(&*file, &name)?;
+            sync(&*file, name)?;
             offset = offset.saturating_add(to_u32(count));
         }
-        Ok(Self { segment, bytes, name, file })
-    }
-
-    pub(crate) const fn segment(&self) -> u32 {
-        self.segment
+        Ok(Self { bytes, name: name.to_owned(), file })
     }
 
     pub(crate) const fn bytes(&self) -> u32 {
@@ -142,10 +134,15 @@ impl Spare {
     }
 
     /// Gives it its header and its name. When this returns it is the log's last segment, whatever happens.
-    pub(crate) fn install(self, fs: &dyn Filesystem, header: &SegmentHeader) -> Result<Arc<dyn File>, LogError> {
+    pub(crate) fn install(
+        self,
+        fs: &dyn Filesystem,
+        header: &SegmentHeader,
+    ) -> Result<Arc<dyn File>, LogError> {
         self.write(0, &header.to_block())?;
         sync(&*self.file, &self.name)?;
-        fs.rename(&self.name, &name(self.segment)).map_err(|error| LogError::io("rename", &self.name, error))?;
+        fs.rename(&self.name, &name(header.segment))
+            .map_err(|error| LogError::io("rename", &self.name, error))?;
         sync_dir(fs)?;
         Ok(self.file)
     }

@@ -6,6 +6,7 @@
 
 #![allow(
     clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
     clippy::expect_used,
     clippy::indexing_slicing,
     missing_docs,
@@ -216,10 +217,21 @@ impl SimFs {
         state.inodes[inode] = Inode { disk: bytes.clone(), cache: bytes, ..Inode::default() };
     }
 
+    /// Flips a bit of a file, on disk and in the cache: rot.
+    pub fn flip(&self, name: &str, bit: usize) {
+        let mut state = self.lock();
+        let inode = state.names[name];
+        let Inode { cache, disk, .. } = &mut state.inodes[inode];
+        cache[bit / 8] ^= 1 << (bit % 8);
+        disk[bit / 8] ^= 1 << (bit % 8);
+    }
+
     /// Takes a name away, as if it had never been there: rot.
     pub fn lose(&self, name: &str) {
         let mut state = self.lock();
-        state.names.remove(name);
+        if let Some(inode) = state.names.remove(name) {
+            state.inodes[inode] = Inode::default();
+        }
         state.disk_names.remove(name);
     }
 
@@ -390,7 +402,7 @@ impl Inode {
                     self.unreadable.push(index);
                     candidates[0].clone()
                 }
-                Some(_) => (0..sector).map(|at| (at * 7 + index * 13 + 1) as u8).collect(),
+                Some(_) => (0..sector).map(|at| ((at * 7 + index * 13) % 251) as u8).collect(),
             };
             put(&mut disk, index * sector, &kept);
         }

@@ -94,14 +94,18 @@ impl<'a> Piece<'a> {
 impl TransactionHead<'_> {
     /// Bytes of a piece with this head and no effects.
     pub(crate) fn piece_bytes(&self) -> usize {
-        let fixed = 4 + 1 + 8 + 16 + 8 + 8 + 1 + 4;
-        self.principal.len().saturating_add(fixed + if self.trace.is_some() { 16 } else { 0 })
+        let fixed = if self.trace.is_some() { 50 + 16 } else { 50_usize };
+        fixed.saturating_add(self.principal.len())
     }
 
     pub(crate) fn check(&self) -> Result<(), LogError> {
         let found = self.principal.len();
         if found > MAX_PRINCIPAL_BYTES {
-            return Err(LogError::FieldTooLong { what: "a principal's name", found, max: MAX_PRINCIPAL_BYTES });
+            return Err(LogError::FieldTooLong {
+                what: "a principal's name",
+                found,
+                max: MAX_PRINCIPAL_BYTES,
+            });
         }
         Ok(())
     }
@@ -249,5 +253,84 @@ impl Order {
         self.next_sequence = self.next_sequence.checked_add(u64::from(piece.count))?;
         self.open = piece.continues.then(|| OpenTransaction::of(&piece.head, durable_to));
         Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head() -> TransactionHead<'static> {
+        TransactionHead { node: [1; 16], operation: 2, body_hash: 3, principal: "p", trace: None }
+    }
+
+    /// A piece with one effect.
+    fn piece(head: &TransactionHead<'_>, first: u64, continued: bool, continues: bool) -> Vec<u8> {
+        let effect = Effect::Outcome { code: 1, detail: b"" };
+        let mut body = Vec::new();
+        let mut writer = PieceWriter::begin(&mut body, head, first, continued);
+        writer.push(&mut body, &effect, effect.encoded_bytes().unwrap());
+        writer.finish(&mut body, continues);
+        body
+    }
+
+    /// What becomes of bodies that come one after the other, all of one batch.
+    fn take(bodies: &[Vec<u8>]) -> Option<bool> {
+        let mut order = Order::at(5);
+        for body in bodies {
+            order.take(body, 9)?;
+        }
+        Some(order.is_between_transactions())
+    }
+
+    #[test]
+    fn transactions_come_whole_and_in_order() {
+        let (begins, ends) = (piece(&head(), 5, false, true), piece(&head(), 6, true, false));
+        let (one, other) = (piece(&head(), 5, false, false), TransactionHead { operation: 9, ..head() });
+        assert_eq!(take(std::slice::from_ref(&one)), Some(true));
+        assert_eq!(take(&[begins.clone(), ends.clone()]), Some(true));
+        assert_eq!(take(std::slice::from_ref(&begins)), Some(false));
+        assert_eq!(take(&[Vec::new(), one.clone(), Vec::new()]), Some(true));
+        let wrong = [
+            ("a gap", vec![piece(&head(), 6, false, false)]),
+            ("an end without a beginning", vec![piece(&head(), 5, true, false)]),
+            ("a beginning without an end", vec![begins.clone(), piece(&head(), 6, false, false)]),
+            ("another's end", vec![begins.clone(), piece(&other, 6, true, false)]),
+            ("an empty commit within", vec![begins.clone(), Vec::new()]),
+            ("more behind a piece that continues", vec![[begins.clone(), ends].concat()]),
+            ("bytes left over", vec![[one, vec![0]].concat()]),
+        ];
+        for (name, bodies) in wrong {
+            assert_eq!(take(&bodies), None, "{name}");
+        }
+        let mut order = Order::at(5);
+        assert!(order.take(&begins, 9).is_some());
+        assert!(order.take(&piece(&head(), 6, true, false), 10).is_none(), "the pieces lie in one batch");
+    }
+
+    #[test]
+    fn framing_that_does_not_add_up_is_refused() {
+        let sound = piece(&head(), 5, false, false);
+        assert!(Piece::parse(&mut Reader::new(&sound)).is_some());
+        for length in 0..sound.len() {
+            assert_eq!(Piece::parse(&mut Reader::new(&sound[..length])), None, "{length} bytes");
+        }
+        // Offsets as in the table of spec/log.md, 3.2; the principal's name has one byte.
+        for (offset, byte, what) in [
+            (3, 0xFF, "length"),
+            (4, 8, "a flag that is not known"),
+            (4, 4, "a trace that is not there"),
+            (12, 0, "sequence number 0"),
+            (45, 0xFF, "the principal's length"),
+            (46, 0xFF, "a principal that is not UTF-8"),
+            (50, 0, "no effects"),
+            (50, 2, "an effect too many"),
+            (54, 4, "an effect that is too long"),
+            (54, 2, "an effect that is too short"),
+        ] {
+            let mut damaged = sound.clone();
+            damaged[offset] = byte;
+            assert_eq!(Piece::parse(&mut Reader::new(&damaged)), None, "{what}");
+        }
     }
 }

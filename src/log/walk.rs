@@ -149,3 +149,84 @@ pub(crate) fn scan(window: &mut Window, header: &SegmentHeader) -> Result<Scan, 
     }
     Ok(scan)
 }
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, reason = "small numbers")]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::log::commit::complete;
+    use crate::log::format::Identity;
+    use crate::log::fs::Filesystem;
+    use crate::log::simfs::SimFs;
+    use crate::log::{Batch, Effect, TransactionHead};
+
+    const HEADER: SegmentHeader = SegmentHeader {
+        identity: Identity { database: [1; 16], partition: 0, epoch: 1 },
+        first_sequence: 7,
+        segment: 3,
+        bytes: 6 * BLOCK_BYTES,
+        salt: 0x5A17,
+        prev: Location { segment: 2, offset: 0x2000 },
+        chain: 0xC4A1,
+        durable_end: FIRST_COMMIT_OFFSET,
+    };
+
+    type Change = fn(&mut Written);
+
+    /// A commit of one transaction, whole in itself, whatever it claims.
+    struct Written {
+        block: u32,
+        first_sequence: u64,
+        head: CommitHead,
+    }
+
+    fn next() -> Written {
+        let durable_to = Location { segment: 3, offset: FIRST_COMMIT_OFFSET };
+        Written {
+            block: 2,
+            first_sequence: 7,
+            head: CommitHead { salt: 0x5A17, durable_to, chain: 0xC4A1, hlc: 1 },
+        }
+    }
+
+    /// The first step over a segment that holds this commit in block 2.
+    fn step(written: &Written) -> Step {
+        let transaction =
+            TransactionHead { node: [1; 16], operation: 1, body_hash: 1, principal: "", trace: None };
+        let mut batch = Batch::new(written.first_sequence);
+        batch.push(&transaction, &[Effect::Outcome { code: 0, detail: b"" }]).unwrap();
+        let mut commit = batch.into_commits().remove(0);
+        complete(&mut commit, written.block * BLOCK_BYTES, &written.head);
+        let mut bytes = vec![0; 2 * BLOCK_BYTES as usize];
+        bytes.extend(commit);
+        bytes.resize(HEADER.bytes as usize, 0);
+        let fs = SimFs::new(512);
+        fs.replace("file", bytes);
+        let mut window = Window::new(Arc::clone(&fs.open("file").unwrap()), "file".to_owned()).unwrap();
+        Walk::new(&HEADER).step(&mut window).unwrap()
+    }
+
+    #[test]
+    fn a_whole_commit_that_is_not_the_next_one_is_out_of_place() {
+        assert!(matches!(step(&next()), Step::Commit(_)));
+        let wrong: [(&str, Change); 7] = [
+            ("another chain", |written| written.head.chain ^= 1),
+            ("another block's", |written| written.block = 3),
+            ("durable in another segment", |written| written.head.durable_to.segment = 2),
+            ("durable beyond itself", |written| written.head.durable_to.offset = 0x3000),
+            ("durable before the first commit", |written| written.head.durable_to.offset = 0x1000),
+            ("a sequence number too early", |written| written.first_sequence = 6),
+            ("a sequence number too late", |written| written.first_sequence = 8),
+        ];
+        for (name, change) in wrong {
+            let mut written = next();
+            change(&mut written);
+            assert_eq!(step(&written), Step::OutOfPlace, "{name}");
+        }
+        let mut salted = next();
+        salted.head.salt ^= 1;
+        assert_eq!(step(&salted), Step::Nothing, "another salt is no commit of this segment");
+    }
+}

@@ -19,7 +19,7 @@ use super::error::LogError;
 use super::format::{Identity, Seal, SegmentHeader};
 use super::fs::{File, Filesystem, sync, sync_dir, write_all};
 use super::judge::SegmentInfo;
-use super::limits::{BLOCK_BYTES, FIRST_COMMIT_OFFSET, IDLE_AFTER, SEGMENT_BYTES};
+use super::limits::{BLOCK_BYTES, FIRST_COMMIT_OFFSET, HASTY_SEGMENT_BYTES, IDLE_AFTER, SEGMENT_BYTES};
 use super::position::{Location, Position};
 use super::reader::LogView;
 use super::recovery::{self, Opened};
@@ -43,6 +43,11 @@ impl Options {
     /// The options of production.
     pub fn new(identity: Identity, applied: u64, salts: Box<dyn FnMut() -> u64 + Send>) -> Self {
         Self { identity, applied, segment_bytes: SEGMENT_BYTES, salts }
+    }
+
+    /// Bytes of a segment that is made while someone waits.
+    pub(crate) fn hasty_bytes(&self) -> u32 {
+        self.segment_bytes.min(HASTY_SEGMENT_BYTES)
     }
 }
 
@@ -135,7 +140,7 @@ impl Log {
             return Err(LogError::Exists);
         }
         segment::clean(&*fs, &temporary)?;
-        let spare = Spare::make(&*fs, 1, options.segment_bytes, segment::temporary_name(1))?;
+        let spare = Spare::make(&*fs, options.hasty_bytes(), segment::HASTY_NAME)?;
         let header = SegmentHeader {
             identity: options.identity,
             first_sequence: 1,
@@ -226,8 +231,7 @@ impl Log {
             return None;
         }
         self.spare_requested = true;
-        let segment = self.active.header.segment.saturating_add(1);
-        Some(SpareRequest { fs: self.fs.clone(), segment, bytes: self.options.segment_bytes })
+        Some(SpareRequest { fs: self.fs.clone(), bytes: self.options.segment_bytes })
     }
 
     /// Takes what became of a [`SpareRequest`].
@@ -237,7 +241,7 @@ impl Log {
     pub fn take_spare(&mut self, made: Result<Spare, LogError>) -> Result<(), LogError> {
         self.spare_requested = false;
         let spare = self.poison_on_failure(made)?;
-        if self.spare.is_some() || spare.segment() != self.active.header.segment.saturating_add(1) {
+        if self.spare.is_some() {
             return spare.discard(&*self.fs);
         }
         self.spare = Some(spare);
@@ -378,13 +382,11 @@ impl Log {
     }
 
     fn make_spare(&mut self, bytes: usize) -> Result<(), LogError> {
-        let bytes = FIRST_COMMIT_OFFSET.saturating_add(to_u32(bytes)).max(self.options.segment_bytes);
+        let bytes = FIRST_COMMIT_OFFSET.saturating_add(to_u32(bytes)).max(self.options.hasty_bytes());
         if let Some(too_small) = self.spare.take() {
             too_small.discard(&*self.fs)?;
         }
-        let segment = self.active.header.segment.saturating_add(1);
-        let name = segment::temporary_name(segment);
-        self.spare = Some(Spare::make(&*self.fs, segment, bytes.next_multiple_of(BLOCK_BYTES), name)?);
+        self.spare = Some(Spare::make(&*self.fs, bytes.next_multiple_of(BLOCK_BYTES), segment::HASTY_NAME)?);
         Ok(())
     }
 
@@ -419,7 +421,7 @@ impl Log {
         let header = SegmentHeader {
             identity: self.options.identity,
             first_sequence: self.next_sequence,
-            segment: spare.segment(),
+            segment: old.saturating_add(1),
             bytes: spare.bytes(),
             salt: (self.options.salts)(),
             prev: Location { segment: old, offset: self.active.offset },

@@ -109,13 +109,17 @@ impl Format {
             reason: format!("its FORMAT says {text:?}"),
         };
         let number = text.strip_prefix("blazedb ").and_then(|rest| rest.strip_prefix(self.what));
-        let number = number.and_then(|rest| rest.strip_prefix(' ')?.strip_suffix('\n')).ok_or_else(foreign)?;
+        let number =
+            number.and_then(|rest| rest.strip_prefix(' ')?.strip_suffix('\n')).ok_or_else(foreign)?;
         let found = number.parse::<u64>().map_err(|_| foreign())?;
         match found {
             0 => Err(foreign()),
-            found if found > self.number => {
-                Err(DirectoryError::Newer { path: path.to_owned(), what: self.what, found, known: self.number })
-            }
+            found if found > self.number => Err(DirectoryError::Newer {
+                path: path.to_owned(),
+                what: self.what,
+                found,
+                known: self.number,
+            }),
             found => Ok(found),
         }
     }
@@ -161,7 +165,8 @@ impl Lock {
         let failed = |source| io_error("locking", path, source);
         let lock_file = path.join(LOCK_FILE);
         let mut options = OpenOptions::new();
-        let mut file = options.read(true).write(true).create(true).truncate(false).open(&lock_file).map_err(failed)?;
+        let mut file =
+            options.read(true).write(true).create(true).truncate(false).open(&lock_file).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

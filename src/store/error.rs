@@ -76,7 +76,9 @@ impl StoreError {
 
 fn advice(source: &io::Error) -> &'static str {
     match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "Free space on the disk; work goes on by itself",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "Free space on the disk; work goes on by itself"
+        }
         io::ErrorKind::PermissionDenied => "Give this process the right to read and write the directory",
         _ => "Look at the disk and the system log, then open again",
     }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Batch, ChangeKind, ChangeRow, CollectionId, Key, Position, RecordId, RecordRow, Store, StoreError, Summary, row_hash,
+    Batch, ChangeKind, ChangeRow, CollectionId, Key, Position, RecordId, RecordRow, Store, StoreError,
+    Summary, row_hash,
 };
 
 /// What a record becomes.

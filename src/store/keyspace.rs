@@ -136,8 +136,9 @@ impl Key {
     /// # Errors
     /// [`StoreError::Corrupt`]: no key of the table above.
     pub fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
-        Self::parse(bytes)
-            .ok_or_else(|| StoreError::corrupt(format!("unknown key {}", data_encoding::HEXLOWER.encode(bytes))))
+        Self::parse(bytes).ok_or_else(|| {
+            StoreError::corrupt(format!("unknown key {}", data_encoding::HEXLOWER.encode(bytes)))
+        })
     }
 
     fn parse(bytes: &[u8]) -> Option<Self> {
@@ -261,7 +262,9 @@ pub(super) fn is_empty((from, to): &(Bound<&[u8]>, Bound<&[u8]>)) -> bool {
     match (from, to) {
         (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
         (Bound::Included(from), Bound::Included(to)) => from > to,
-        (Bound::Included(from) | Bound::Excluded(from), Bound::Included(to) | Bound::Excluded(to)) => from >= to,
+        (Bound::Included(from) | Bound::Excluded(from), Bound::Included(to) | Bound::Excluded(to)) => {
+            from >= to
+        }
     }
 }
 
@@ -289,7 +292,9 @@ mod tests {
 
     #[test]
     fn other_bytes_are_no_keys() {
-        for bytes in [&[][..], &[0, 0], &[0x01, 1], &[0x02, 1, 2], &[0x10, 0, 0, 1], &[0x20, 0], &[0x30], &[0xFF; 9]] {
+        for bytes in
+            [&[][..], &[0, 0], &[0x01, 1], &[0x02, 1, 2], &[0x10, 0, 0, 1], &[0x20, 0], &[0x30], &[0xFF; 9]]
+        {
             assert!(matches!(Key::decode(bytes), Err(StoreError::Corrupt(_))), "{bytes:?}");
         }
     }
@@ -313,8 +318,16 @@ mod tests {
             (Span::changes_after(7), Key::BySeq(8), Key::BySeq(7)),
             (Span::changes_after(0), Key::BySeq(u64::MAX), Key::Record(last, [0xFF; 16])),
             (Span::summaries(), Key::Summary(last), Key::Operation { node: 0, number: 0 }),
-            (Span::operations(1), Key::Operation { node: 1, number: u64::MAX }, Key::Operation { node: 2, number: 0 }),
-            (Span::catalogue(1), Key::Catalogue { kind: 1, number: u32::MAX }, Key::Catalogue { kind: 2, number: 0 }),
+            (
+                Span::operations(1),
+                Key::Operation { node: 1, number: u64::MAX },
+                Key::Operation { node: 2, number: 0 },
+            ),
+            (
+                Span::catalogue(1),
+                Key::Catalogue { kind: 1, number: u32::MAX },
+                Key::Catalogue { kind: 2, number: 0 },
+            ),
         ] {
             assert!(inside(&span, member) && !inside(&span, stranger), "{span:?}");
         }

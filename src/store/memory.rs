@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use super::keyspace::is_empty;
 use super::visibility::{Boundary, OpenSnapshots, Pin, Progress, lock};
 use super::{
-    Batch, Bytes, Change, Direction, KeyRange, Maintained, Position, Pressure, Row, Rows, Snapshot, Statistics,
-    Store, StoreError,
+    Batch, Bytes, Change, Direction, KeyRange, Maintained, Position, Pressure, Row, Rows, Snapshot,
+    Statistics, Store, StoreError,
 };
 
 /// Rows looked at under one hold of the lock: some microseconds, which is what a commit then waits.
@@ -138,7 +138,12 @@ impl Store for Memory {
     fn statistics(&self) -> Statistics {
         let Ok(table) = read(&self.rows) else { return Statistics::default() };
         let rows = u64::try_from(table.rows.len()).unwrap_or(u64::MAX);
-        Statistics { memory_bytes: table.bytes, rows, snapshots: self.snapshots.count(), ..Default::default() }
+        Statistics {
+            memory_bytes: table.bytes,
+            rows,
+            snapshots: self.snapshots.count(),
+            ..Default::default()
+        }
     }
 }
 

@@ -165,7 +165,8 @@ pub enum Pressure {
     None,
     /// A flush or a compaction is due; commits need not wait for it.
     Wanted,
-    /// The committer must let maintenance catch up before the next batch: memory or reads would suffer.
+    /// The committer must let maintenance catch up before the next batch: memory or reads would suffer. It says
+    /// first how far the log is durable, since nothing above that can be flushed.
     Stalled,
 }
 

@@ -130,7 +130,12 @@ impl RecordRow {
     ///
     /// # Errors
     /// [`Misuse::EnvelopeTooLong`].
-    pub fn encode(key: &[u8], seq: u64, envelope: &[u8], record: Option<(&[u8], u32)>) -> Result<Vec<u8>, Misuse> {
+    pub fn encode(
+        key: &[u8],
+        seq: u64,
+        envelope: &[u8],
+        record: Option<(&[u8], u32)>,
+    ) -> Result<Vec<u8>, Misuse> {
         let length = u16::try_from(envelope.len()).map_err(|_| Misuse::EnvelopeTooLong(envelope.len()))?;
         let (layout, (bytes, crc)) = match record {
             Some(record) => (RECORD, record),
@@ -225,6 +230,7 @@ fn damaged(key: &[u8]) -> StoreError {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test that overflows has failed")]
 mod tests {
     use super::*;
 
@@ -252,7 +258,10 @@ mod tests {
         let value = RecordRow::encode(&key, 258, b"\x01env", Some((b"hello record", crc))).unwrap();
         assert_eq!(data_encoding::HEXLOWER.encode(&value), hex);
         let row = RecordRow::decode(&key, value.into()).unwrap();
-        assert_eq!((row.seq(), row.envelope(), row.record()), (258, &b"\x01env"[..], Some((&b"hello record"[..], crc))));
+        assert_eq!(
+            (row.seq(), row.envelope(), row.record()),
+            (258, &b"\x01env"[..], Some((&b"hello record"[..], crc)))
+        );
     }
 
     #[test]
@@ -267,7 +276,8 @@ mod tests {
     fn every_flipped_bit_and_every_other_key_is_an_error() {
         let (key, _) = record_key();
         let key = key.encode();
-        let record = RecordRow::encode(&key, 258, b"env", Some((b"hello", crc32fast::hash(b"hello")))).unwrap();
+        let record =
+            RecordRow::encode(&key, 258, b"env", Some((b"hello", crc32fast::hash(b"hello")))).unwrap();
         let tombstone = RecordRow::encode(&key, 258, b"env", None).unwrap();
         for value in [&record, &tombstone] {
             for flipped in flips(value) {
@@ -290,7 +300,9 @@ mod tests {
         let (_, id) = record_key();
         let row = ChangeRow { kind: ChangeKind::Put, collection: CollectionId::new(7).unwrap(), id };
         let value = row.encode(258);
-        assert!(data_encoding::HEXLOWER.encode(&value).starts_with("0101000007000102030405060708090a0b0c0d0e0f"));
+        assert!(
+            data_encoding::HEXLOWER.encode(&value).starts_with("0101000007000102030405060708090a0b0c0d0e0f")
+        );
         assert_eq!(value.len(), 25);
     }
 

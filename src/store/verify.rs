@@ -97,7 +97,8 @@ fn verify_changes(snapshot: &dyn Snapshot, report: &mut VerifyReport) -> Result<
         let Some(record) = report.take(record)? else { continue };
         let stands_at = record.map(|row| row.seq());
         if stands_at != Some(seq) {
-            report.finding(|| format!("{change:?} is noted at {seq}, but its record stands at {stands_at:?}"));
+            report
+                .finding(|| format!("{change:?} is noted at {seq}, but its record stands at {stands_at:?}"));
         }
     }
     Ok(())

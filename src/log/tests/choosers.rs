@@ -4,14 +4,14 @@ use crate::log::simfs::Choose;
 
 /// Tries every combination of choices: an odometer over the choices of a run.
 #[derive(Default)]
-pub(super) struct Every {
+pub(in crate::log) struct Every {
     digits: Vec<(usize, usize)>,
     at: usize,
 }
 
 impl Every {
     /// Turns to the next combination; false when there is none.
-    pub(super) fn next(&mut self) -> bool {
+    pub(in crate::log) fn next(&mut self) -> bool {
         self.at = 0;
         while let Some((digit, options)) = self.digits.pop() {
             if digit + 1 < options {
@@ -37,10 +37,10 @@ impl Choose for Every {
 
 /// A small generator (splitmix64): the same seed gives the same run.
 #[derive(Clone)]
-pub(super) struct Seeded(pub(super) u64);
+pub(in crate::log) struct Seeded(pub(in crate::log) u64);
 
 impl Seeded {
-    pub(super) fn next(&mut self) -> u64 {
+    pub(in crate::log) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -56,6 +56,6 @@ impl Choose for Seeded {
 }
 
 /// A count or seed that long runs set by an environment variable.
-pub(super) fn setting(name: &str, default: u64) -> u64 {
+pub(in crate::log) fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
 }

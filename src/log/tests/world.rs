@@ -110,9 +110,12 @@ impl World {
         let moment = self.moment(1);
         match log.append(batch, moment) {
             Ok(_) => self.history.append(&mut self.in_flight),
-            Err(LogError::DiskFull { .. }) => self.in_flight.clear(),
+            Err(LogError::DiskFull) => self.in_flight.clear(),
             Err(error) => {
-                assert!(matches!(log.append(Batch::new(log.next_sequence()), moment), Err(LogError::Poisoned)));
+                assert!(matches!(
+                    log.append(Batch::new(log.next_sequence()), moment),
+                    Err(LogError::Poisoned)
+                ));
                 return Err(error);
             }
         }
@@ -148,7 +151,7 @@ impl World {
         let log = match Log::open(Arc::new(self.fs.clone()), options) {
             Ok(Opened::ReadWrite(log, _)) => log,
             Ok(Opened::ReadOnly(_, damage)) => return Err(format!("false alarm: {damage}")),
-            Err(LogError::Io { .. } | LogError::DiskFull { .. }) => return Ok(Recovered::Died),
+            Err(LogError::Io { .. } | LogError::DiskFull) => return Ok(Recovered::Died),
             Err(error) => return Err(format!("cannot be opened: {error}")),
         };
         let first = log.first_sequence();
@@ -184,7 +187,8 @@ impl World {
 
 /// A transaction of puts; returns its first sequence number.
 pub(super) fn push(batch: &mut Batch, operation: u64, records: &[Vec<u8>]) -> u64 {
-    let head = TransactionHead { node: [1; 16], operation, body_hash: operation ^ 7, principal: "p", trace: None };
+    let head =
+        TransactionHead { node: [1; 16], operation, body_hash: operation ^ 7, principal: "p", trace: None };
     let effects: Vec<Effect<'_>> = records.iter().map(|record| put(operation, record)).collect();
     batch.push(&head, &effects).unwrap().first
 }
@@ -214,7 +218,11 @@ pub(super) fn read_all(view: &LogView) -> Result<Vec<Known>, LogError> {
     while let Some(piece) = reader.next_piece()? {
         assert_eq!(piece.continued, is_open, "pieces of a transaction are neighbours");
         if !piece.continued {
-            read.push(Known { first: piece.first_sequence, operation: piece.head.operation, records: vec![] });
+            read.push(Known {
+                first: piece.first_sequence,
+                operation: piece.head.operation,
+                records: vec![],
+            });
         }
         let last = read.last_mut().unwrap();
         for effect in piece.effects() {

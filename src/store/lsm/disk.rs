@@ -47,7 +47,9 @@ pub(super) fn check_before_open(path: &Path) -> Result<(), StoreError> {
 /// Without `current` there may be what a kill during creation leaves, but no table.
 fn check_absence(path: &Path) -> Result<(), StoreError> {
     match fs::read_dir(path.join("tables")).map(|mut entries| entries.next().is_none()) {
-        Ok(false) => Err(StoreError::corrupt("there are tables, but the file `current` that names them is missing")),
+        Ok(false) => {
+            Err(StoreError::corrupt("there are tables, but the file `current` that names them is missing"))
+        }
         _ => Ok(()),
     }
 }
@@ -64,7 +66,8 @@ fn check_manifest(path: &Path, current: &[u8]) -> Result<Vec<u64>, StoreError> {
     }
     let contents = sfa::Reader::from_reader(&mut io::Cursor::new(&manifest)).map_err(|_| damaged())?;
     let section = contents.toc().section(b"tables").ok_or_else(damaged)?;
-    let bytes = usize::try_from(section.pos()).ok().and_then(|start| manifest.get(start..)).ok_or_else(damaged)?;
+    let bytes =
+        usize::try_from(section.pos()).ok().and_then(|start| manifest.get(start..)).ok_or_else(damaged)?;
     named_tables(bytes).ok_or_else(damaged)
 }
 
@@ -103,7 +106,8 @@ fn check_contents(path: &Path) -> io::Result<()> {
     let (hash, rest) = rest.split_first_chunk().ok_or_else(damaged)?;
     let (offset, _) = rest.split_first_chunk().ok_or_else(damaged)?;
     let offset = u64::from_le_bytes(*offset);
-    let length = trailer_at.checked_sub(offset).filter(|length| *length <= MAX_CONTENTS_BYTES).ok_or_else(damaged)?;
+    let length =
+        trailer_at.checked_sub(offset).filter(|length| *length <= MAX_CONTENTS_BYTES).ok_or_else(damaged)?;
     file.seek(SeekFrom::Start(offset))?;
     let mut contents = Vec::new();
     file.take(length).read_to_end(&mut contents)?;

@@ -69,7 +69,10 @@ impl Lsm {
         disk::check_before_open(path)?;
         let counter = SequenceNumberCounter::default();
         let ignored = SequenceNumberCounter::default();
-        let tree = settings.config(path, counter.clone(), ignored).open().map_err(|error| failure("opening", error))?;
+        let tree = settings
+            .config(path, counter.clone(), ignored)
+            .open()
+            .map_err(|error| failure("opening", error))?;
         let next = tree.get_highest_seqno().map_or(FIRST_VERSION, |highest| highest.saturating_add(1));
         counter.set(next);
         let position = read_applied(&tree)?;
@@ -149,7 +152,11 @@ impl Lsm {
 
     /// Does one piece of work that writes files. If it fails for want of space, what it left is removed and it may be
     /// tried again; after any other failure nobody knows what is on disk, and nothing is done any more.
-    fn attempt<T>(&self, doing: &'static str, work: impl FnOnce() -> lsm_tree::Result<T>) -> Result<T, StoreError> {
+    fn attempt<T>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce() -> lsm_tree::Result<T>,
+    ) -> Result<T, StoreError> {
         let first_table = self.tree.next_table_id();
         let error = match work() {
             Ok(done) => return Ok(done),
@@ -171,7 +178,9 @@ impl Lsm {
             self.show(boundary);
         }
         let mut history = self.tree.get_version_history_lock();
-        history.maintenance(&self.path, self.snapshots.oldest()).map_err(|error| failure("removing old files", error))
+        history
+            .maintenance(&self.path, self.snapshots.oldest())
+            .map_err(|error| failure("removing old files", error))
     }
 
     fn show(&self, boundary: Boundary) {
@@ -324,5 +333,56 @@ fn failure(doing: &'static str, error: lsm_tree::Error) -> StoreError {
             StoreError::Io { doing, source }
         }
         other => StoreError::corrupt(format!("{doing}: {other}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    fn put(store: &Lsm, seq: u64) -> Result<(), StoreError> {
+        let mut batch = Batch::new(Position { epoch: 0, seq });
+        batch.put(&b"\x10key"[..], &b"value"[..]);
+        store.apply(batch)
+    }
+
+    fn fail(store: &Lsm, kind: io::ErrorKind) -> StoreError {
+        let work = || {
+            let table = store.tree.get_next_table_id();
+            std::fs::write(store.path.join("tables").join(table.to_string()), b"half a table")?;
+            Err::<(), _>(io::Error::from(kind).into())
+        };
+        store.attempt("flushing the store", work).unwrap_err()
+    }
+
+    #[test]
+    fn a_full_disk_leaves_nothing_behind_and_may_be_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Lsm::open(folder.path(), LsmSettings::default()).unwrap();
+        put(&store, 1).unwrap();
+        store.checkpoint().unwrap();
+        store.set_durable(Position { epoch: 0, seq: 1 });
+        store.checkpoint().unwrap();
+        let tables = || std::fs::read_dir(folder.path().join("tables")).unwrap().count();
+        assert_eq!(tables(), 1);
+        let error = fail(&store, io::ErrorKind::StorageFull);
+        assert!(error.to_string().contains("Free space"), "{error}");
+        assert_eq!(tables(), 1, "the half table is gone, the whole one is not");
+        put(&store, 2).unwrap();
+        store.set_durable(Position { epoch: 0, seq: 2 });
+        assert_eq!(store.checkpoint().unwrap().seq, 2);
+    }
+
+    #[test]
+    fn after_another_failure_nothing_is_done_any_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Lsm::open(folder.path(), LsmSettings::default()).unwrap();
+        put(&store, 1).unwrap();
+        assert!(matches!(fail(&store, io::ErrorKind::Other), StoreError::Io { .. }));
+        for refused in [put(&store, 2), store.checkpoint().map(drop), store.publish(Position::START)] {
+            assert!(matches!(refused, Err(StoreError::Failed(_))), "{refused:?}");
+        }
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use lsm_tree::compaction::{CompactionStrategy, Leveled};
 use lsm_tree::config::{
-    BlockSizePolicy, BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry, HashRatioPolicy,
-    PartitioningPolicy, PinningPolicy, RestartIntervalPolicy,
+    BlockSizePolicy, BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry,
+    HashRatioPolicy, PartitioningPolicy, PinningPolicy, RestartIntervalPolicy,
 };
 use lsm_tree::{Cache, CompressionType, Config, DescriptorTable, SequenceNumberCounter};
 
@@ -40,7 +40,7 @@ pub struct LsmSettings {
 impl Default for LsmSettings {
     fn default() -> Self {
         Self {
-            memtable_bytes: 32 << 20,
+            memtable_bytes: 64 << 20,
             cache_bytes: 32 << 20,
             table_bytes: 32 << 20,
             block_bytes: 4 << 10,

@@ -27,7 +27,8 @@ impl Snapshot for LsmSnapshot {
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        let value = self.tree.get(key, self.pin.version()).map_err(|error| failure("reading the store", error))?;
+        let value =
+            self.tree.get(key, self.pin.version()).map_err(|error| failure("reading the store", error))?;
         Ok(value.map(Bytes::from))
     }
 

@@ -14,7 +14,8 @@ use super::model::{Model, random_ops};
 
 const NODE: Id = [7; 16];
 /// So small that the script fills several.
-const SEGMENT_BYTES: u32 = 128 << 10;
+const SEGMENT_BYTES: u32 = 96 << 10;
+/// What is tried at every point.
 const FAULTS: [Fault; 4] = [Fault::Error, Fault::Short, Fault::CrashBefore, Fault::CrashAfter];
 
 /// The operations of a run, and what each answers and leaves.
@@ -47,6 +48,8 @@ struct Machine<'a> {
     acknowledged: usize,
     submitted: usize,
     trimmed: usize,
+    /// Copies of the machine at its restarts, if they are wanted: a run may begin at any.
+    images: Option<Vec<Machine<'a>>>,
 }
 
 /// Why a machine stopped before the end of its script.
@@ -56,7 +59,19 @@ struct Stopped;
 impl<'a> Machine<'a> {
     fn new(script: &'a Script) -> Self {
         let (fs, store, world) = (SimFs::new(4096), Checkpointed::new(), World::new(9));
-        Self { script, fs, store, world, acknowledged: 0, submitted: 0, trimmed: 0 }
+        Self { script, fs, store, world, acknowledged: 0, submitted: 0, trimmed: 0, images: None }
+    }
+
+    /// A copy that shares nothing with this one. No database may be open.
+    fn image(&self) -> Self {
+        Self {
+            script: self.script,
+            fs: self.fs.image(),
+            store: self.store.crash(),
+            world: self.world.image(),
+            images: None,
+            ..*self
+        }
     }
 
     fn open(&mut self) -> Result<Database, Stopped> {
@@ -71,7 +86,7 @@ impl<'a> Machine<'a> {
     fn run(&mut self) -> Result<(), Stopped> {
         let mut database = self.open()?;
         while self.acknowledged < self.script.operations.len() {
-            let batch = [1, 1, 2, 20, 1, 3][self.acknowledged % 6];
+            let batch = [1, 1, 2, 20, 1, 3, 1, 1, 1, 1, 2, 1, 1][self.acknowledged % 13];
             let end = (self.acknowledged + batch).min(self.script.operations.len());
             let mut tickets = Vec::new();
             for at in self.acknowledged..end {
@@ -85,17 +100,17 @@ impl<'a> Machine<'a> {
                 database.wait(&ticket).map_err(refused)?;
                 self.acknowledged += 1;
             }
+            self.world.pass(std::time::Duration::from_millis(100));
+            database.tick().map_err(refused)?;
             if self.acknowledged % 17 < batch {
                 self.trimmed += database.checkpoint().map_err(refused)?.trimmed_segments;
-            }
-            if self.acknowledged % 11 < batch {
-                self.world.pass(std::time::Duration::from_millis(100));
-                database.tick().map_err(refused)?;
                 database.maintain().map_err(refused)?;
             }
-            if self.acknowledged % 61 < batch {
+            if self.acknowledged % 7 < batch {
                 drop(database);
                 self.store = self.store.crash();
+                let image = self.images.is_some().then(|| self.image());
+                self.images.iter_mut().for_each(|images| images.extend(image.as_ref().map(Self::image)));
                 database = self.open()?;
             }
         }
@@ -132,10 +147,11 @@ fn refused(error: EngineError) -> Stopped {
 
 #[test]
 fn every_input_and_output_fails_once() {
-    let script = Script::new(5, count("BLAZEDB_ENGINE_FAULT_OPERATIONS", 240));
+    let script = Script::new(5, count("BLAZEDB_ENGINE_FAULT_OPERATIONS", 360));
     let mut dry = Machine::new(&script);
+    dry.images = Some(vec![Machine::new(&script)]);
     dry.run().unwrap();
-    let points = dry.fs.operations();
+    let (points, images) = (dry.fs.operations(), dry.images.take().unwrap());
     assert!(points >= 2_000, "{points} inputs and outputs");
     assert!(dry.trimmed >= 2, "{} segments trimmed", dry.trimmed);
     // Without the wish for all, each point meets one of the faults in turn.
@@ -146,7 +162,8 @@ fn every_input_and_output_fails_once() {
             if !all && (point as usize + point as usize / 4) % 4 != kind {
                 continue;
             }
-            let mut machine = Machine::new(&script);
+            let before = images.partition_point(|image| image.fs.operations() <= point);
+            let mut machine = images[before - 1].image();
             machine.fs.arm(point, fault);
             stops += u64::from(machine.run().is_err());
             let mut random = Random(point * 4 + kind as u64);

@@ -61,6 +61,13 @@ impl World {
         Arc::new(Self { ticks: AtomicU64::new(0), seed: AtomicU64::new(seed), wall_offset: AtomicU64::new(0) })
     }
 
+    /// A copy that goes on by itself.
+    pub(super) fn image(&self) -> Arc<Self> {
+        let copy = |from: &AtomicU64| AtomicU64::new(from.load(Ordering::Relaxed));
+        let (ticks, seed, wall_offset) = (copy(&self.ticks), copy(&self.seed), copy(&self.wall_offset));
+        Arc::new(Self { ticks, seed, wall_offset })
+    }
+
     pub(super) fn pass(&self, time: Duration) {
         self.ticks.fetch_add(time.as_millis() as u64, Ordering::Relaxed);
     }

@@ -100,7 +100,8 @@ fn nothing_is_visible_before_it_is_durable() {
     assert!(reason.contains("fdatasync"), "{reason}");
     assert!(database.reader().collection("people").is_err());
     assert_eq!(database.wait(&second), Err(EngineError::Stopped(reason.clone())));
-    assert_eq!(run(&database, NODE, 3, &[]), Err(EngineError::Stopped(reason.clone())));
+    let ops = [op(Kind::Delete(id(1)))];
+    assert_eq!(run(&database, NODE, 3, &ops), Err(EngineError::Stopped(reason.clone())));
     assert_eq!(database.commit(), Err(EngineError::Stopped(reason)));
 }
 
@@ -110,8 +111,8 @@ fn a_full_disk_refuses_and_goes_on_when_freed() {
     let one = |number| vec![op(Kind::Insert(large(number, 900_000)))];
     let mut number = 1;
     let refused = loop {
-        // The next segment is made when this one is full; the disk has no room for it.
-        fs.arm(fs.operations(), Fault::NoSpace);
+        // The next segment is made when this one is full: what is left of an earlier try goes, then no room is found.
+        fs.arm(fs.operations() + 1, Fault::NoSpace);
         match submit(&database, NODE, number, &one(number)) {
             Ok(ticket) => {
                 fs.arm(u64::MAX, Fault::NoSpace);

@@ -28,7 +28,11 @@ pub(super) fn a_batch_is_visible_once_published(open: &dyn Fn() -> Arc<dyn Store
         store.apply(batch(seq, &[(b"\x10key", &[u8::try_from(seq).unwrap()])])).unwrap();
     }
     assert_eq!(get(&*store.snapshot(), b"\x10key"), None);
-    assert_eq!(store.get(b"\x10key").unwrap().as_deref(), Some(&[3][..]), "the committer sees what it applied");
+    assert_eq!(
+        store.get(b"\x10key").unwrap().as_deref(),
+        Some(&[3][..]),
+        "the committer sees what it applied"
+    );
     let refused = store.publish(at(1));
     assert!(matches!(refused, Err(StoreError::Misuse(Misuse::NotDurable { .. }))), "{refused:?}");
     store.set_durable(at(2));
@@ -42,7 +46,9 @@ pub(super) fn a_batch_is_visible_once_published(open: &dyn Fn() -> Arc<dyn Store
     assert_eq!((last.position(), get(&*last, b"\x10key")), (at(3), Some(vec![3])));
 }
 
-pub(super) fn a_batch_in_the_wrong_place_or_of_wrong_lengths_leaves_nothing(open: &dyn Fn() -> Arc<dyn Store>) {
+pub(super) fn a_batch_in_the_wrong_place_or_of_wrong_lengths_leaves_nothing(
+    open: &dyn Fn() -> Arc<dyn Store>,
+) {
     let store = open();
     store.apply(batch(5, &[(b"\x10a", b"1")])).unwrap();
     for seq in [4, 5] {
@@ -75,7 +81,11 @@ pub(super) fn ranges_have_the_bounds_asked_for(open: &dyn Fn() -> Arc<dyn Store>
             rows.map(|row| row.unwrap().0.to_vec()).collect::<Vec<_>>()
         };
         assert_eq!(found(Direction::Ascending), expected, "{range:?}");
-        assert_eq!(found(Direction::Descending), expected.iter().rev().copied().collect::<Vec<_>>(), "{range:?}");
+        assert_eq!(
+            found(Direction::Descending),
+            expected.iter().rev().copied().collect::<Vec<_>>(),
+            "{range:?}"
+        );
     };
     for _ in 0..2 {
         check((Included(b"\x10a"), Included(b"\x10b")), &[b"\x10a", b"\x10b"]);
@@ -166,7 +176,10 @@ pub(super) fn random_batches_agree_with_a_map(open: &dyn Fn() -> Arc<dyn Store>)
             }
             _ => {}
         }
-        assert!(store.checkpointed() <= store.snapshot().position(), "nothing above the durable position is flushed");
+        assert!(
+            store.checkpointed() <= store.snapshot().position(),
+            "nothing above the durable position is flushed"
+        );
     }
     assert!(held.len() > 50, "snapshots were held");
     for (snapshot, rows) in &held {

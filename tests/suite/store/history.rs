@@ -53,8 +53,13 @@ pub(super) fn history(seed: u64, batches: usize) -> Vec<Batch> {
                 fold.batch().delete_once(operation(number as u64 - 20));
             }
             if random.below(10) == 0 {
-                let key = Key::Catalogue { kind: 1, number: u32::try_from(random.below(5)).unwrap() }.encode();
-                if random.below(3) == 0 { fold.batch().delete(key) } else { fold.batch().put(key, random.bytes(30)) }
+                let key =
+                    Key::Catalogue { kind: 1, number: u32::try_from(random.below(5)).unwrap() }.encode();
+                if random.below(3) == 0 {
+                    fold.batch().delete(key)
+                } else {
+                    fold.batch().put(key, random.bytes(30))
+                }
             }
             let batch = fold.finish();
             store.apply(batch.clone()).unwrap();

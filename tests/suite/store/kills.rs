@@ -56,7 +56,11 @@ fn child(path: &Path) {
 /// whether it died inside a checkpoint.
 fn run_and_kill(path: &Path, delay: Duration) -> (u64, u64, bool) {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", NAME, "--nocapture"]).env(CHILD, path).stdout(Stdio::piped()).stderr(Stdio::null());
+    command
+        .args(["--exact", NAME, "--nocapture"])
+        .env(CHILD, path)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     assert!(lines.by_ref().any(|line| line.ends_with("ready 0")), "the child did not start");
@@ -95,7 +99,10 @@ fn killed_inside_checkpoints_it_opens_at_a_durable_position() {
         let store = Lsm::open(folder.path(), SMALL).unwrap();
         let applied = store.applied();
         assert!(applied <= at(durable), "kill {kill}: {applied:?} is above the durable {durable}");
-        assert!(applied >= at(checkpointed), "kill {kill}: {applied:?} is below the checkpointed {checkpointed}");
+        assert!(
+            applied >= at(checkpointed),
+            "kill {kill}: {applied:?} is below the checkpointed {checkpointed}"
+        );
         assert_eq!(rows_of(&*store.snapshot(), Direction::Ascending).unwrap(), rows_at(&history, applied));
         store.check().unwrap();
         durable_before = durable;

@@ -72,7 +72,10 @@ fn count_from_env(name: &str, default: usize) -> usize {
 /// Everything but the row that the backend writes for itself.
 fn rows_of(snapshot: &dyn Snapshot, direction: Direction) -> Result<Rows, StoreError> {
     let everything = (Bound::Excluded(&[0][..]), Bound::Unbounded);
-    snapshot.range(everything, direction).map(|row| row.map(|(key, value)| (key.to_vec(), value.to_vec()))).collect()
+    snapshot
+        .range(everything, direction)
+        .map(|row| row.map(|(key, value)| (key.to_vec(), value.to_vec())))
+        .collect()
 }
 
 fn maintain_fully(store: &dyn Store) {

@@ -59,7 +59,10 @@ fn nothing_above_the_durable_position_reaches_the_disk() {
     drop(store);
     let store = Lsm::open(folder.path(), SMALL).unwrap();
     assert!(store.applied() <= durable && store.applied() > at(0));
-    assert_eq!(rows_of(&*store.snapshot(), Direction::Ascending).unwrap(), rows_at(&history, store.applied()));
+    assert_eq!(
+        rows_of(&*store.snapshot(), Direction::Ascending).unwrap(),
+        rows_at(&history, store.applied())
+    );
 }
 
 #[test]
@@ -83,15 +86,26 @@ fn a_missing_or_cut_file_is_damage() {
     let store = Lsm::open(folder.path(), SMALL).unwrap();
     replay_in_parts(&store, &history(14, 300));
     drop(store);
-    let mut files: Vec<_> = std::fs::read_dir(folder.path().join("tables")).unwrap().map(|e| e.unwrap().path()).collect();
-    files.extend(std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().path()).filter(|path| path.is_file()));
+    let mut files: Vec<_> =
+        std::fs::read_dir(folder.path().join("tables")).unwrap().map(|e| e.unwrap().path()).collect();
+    files.extend(
+        std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().path()).filter(|path| path.is_file()),
+    );
     assert!(files.len() >= 5, "{files:?}");
     for file in files {
         let bytes = std::fs::read(&file).unwrap();
         std::fs::write(&file, &bytes[..bytes.len() - 1]).unwrap();
-        assert!(matches!(Lsm::open(folder.path(), SMALL), Err(StoreError::Corrupt(_))), "cut {}", file.display());
+        assert!(
+            matches!(Lsm::open(folder.path(), SMALL), Err(StoreError::Corrupt(_))),
+            "cut {}",
+            file.display()
+        );
         std::fs::remove_file(&file).unwrap();
-        assert!(matches!(Lsm::open(folder.path(), SMALL), Err(StoreError::Corrupt(_))), "no {}", file.display());
+        assert!(
+            matches!(Lsm::open(folder.path(), SMALL), Err(StoreError::Corrupt(_))),
+            "no {}",
+            file.display()
+        );
         std::fs::write(&file, &bytes).unwrap();
     }
     Lsm::open(folder.path(), SMALL).unwrap().check().unwrap();

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use blazedb::store::{
-    Batch, Bytes, ChangeKind, ChangeRow, Direction, Key, KeyRange, Position, RecordRow, Rows, Snapshot, Store,
-    StoreError, Summary, verify,
+    Batch, Bytes, ChangeKind, ChangeRow, Direction, Key, KeyRange, Position, RecordRow, Rows, Snapshot,
+    Store, StoreError, Summary, verify,
 };
 
 use super::history::{Random, at, collection, history, replay};
@@ -25,12 +25,15 @@ pub(super) fn whatever_is_wrong_is_found(open: &dyn Fn() -> Arc<dyn Store>) {
     let store = open();
     replay(&*store, &history(3, 300));
     let key = |number| Key::Record(collection(1), [number; 16]).encode();
-    let row = |number, seq| RecordRow::encode(&key(number), seq, b"", Some((b"r", crc32fast::hash(b"r")))).unwrap();
+    let row =
+        |number, seq| RecordRow::encode(&key(number), seq, b"", Some((b"r", crc32fast::hash(b"r")))).unwrap();
     let change = ChangeRow { kind: ChangeKind::Put, collection: collection(1), id: [201; 16] };
     type Tamper<'a> = &'a dyn Fn(&mut Batch);
     let tampers: [(&str, Tamper<'_>); 6] = [
         ("a record without its change, not counted", &|batch| batch.put(key(200), row(200, 1 << 40))),
-        ("a change without its record", &|batch| batch.put(Key::BySeq(1 << 41).encode(), change.encode(1 << 41))),
+        ("a change without its record", &|batch| {
+            batch.put(Key::BySeq(1 << 41).encode(), change.encode(1 << 41))
+        }),
         ("a record under another id", &|batch| batch.put(key(202), row(200, 1 << 42))),
         ("a key of no known space", &|batch| batch.put(&b"\x10short"[..], &b""[..])),
         ("a wrong count", &|batch| {
