@@ -14,7 +14,7 @@ use super::publication::StorageFailure;
 use super::queries::Queries;
 use crate::engine::EngineError;
 use crate::proto::{
-    Acceptance, AcceptError, Connection, HelloInfo, RefusalText, RequestKind, Server, ServerEvent, Time,
+    Acceptance, Connection, HelloInfo, RefusalText, RequestKind, Server, ServerEvent, Time,
 };
 use crate::wire::ErrorCode;
 
@@ -139,16 +139,12 @@ impl Session {
             return Ok(());
         };
         let node = hello.node.unwrap_or_else(|| self.databases.new_id());
-        let claim = served.nodes.claim(node.into_bytes(), self.fence.clone());
-        let node_decided = match served.database.highest_operation(&claim.node()) {
+        let node_decided = match served.database.highest_operation(node.as_bytes()) {
             Ok(highest) => highest,
             // Nothing is decided, but everything can be read.
             Err(EngineError::ReadOnly(_)) => hello.oldest_unacked.saturating_sub(1),
+            Err(EngineError::Stopped(reason)) => return Err(served.publication.fail(&*reason)),
             Err(error) => {
-                served.nodes.release(&claim);
-                if let EngineError::Stopped(reason) = &error {
-                    return Err(served.publication.fail(&**reason));
-                }
                 let _ = connection.refuse(ErrorCode::Internal, &error.to_string());
                 return Ok(());
             }
@@ -160,10 +156,10 @@ impl Session {
             position: served.database.position(),
             clock: self.databases.clock(&served),
         };
-        match connection.accept(now, acceptance) {
-            Ok(()) => self.joined = Some(Joined { served, claim }),
-            // The client was told, or is gone.
-            Err(AcceptError::Identity(_) | AcceptError::Misuse(_)) => served.nodes.release(&claim),
+        // A client that is refused was told, and fences nobody.
+        if connection.accept(now, acceptance).is_ok() {
+            let claim = served.nodes.claim(node.into_bytes(), self.fence.clone());
+            self.joined = Some(Joined { served, claim });
         }
         Ok(())
     }

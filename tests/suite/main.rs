@@ -25,4 +25,8 @@ mod json_properties;
 mod order_properties;
 mod protocol;
 mod readme;
+mod server_attacks;
+mod server_end_to_end;
+mod server_kill;
+mod server_kit;
 mod store;
