@@ -85,7 +85,9 @@ fn insert(database: &Database, thread: u64, window: usize, stop: &AtomicBool) ->
             let submission = Submission { node, number, groups: body.groups(), principal: "", trace: None };
             last = Some(database.submit(&submission).unwrap());
         }
-        last.iter().for_each(|ticket| drop(database.wait(ticket).unwrap()));
+        for ticket in last {
+            database.wait(&ticket).unwrap();
+        }
         latencies.push(begin.elapsed().as_nanos() as u64);
     }
     latencies
@@ -124,7 +126,9 @@ fn scenario(directory: &Path, (threads, window): (u64, usize), time: Duration) {
     let rate = (latencies.len() * window) as f64 / begin.elapsed().as_secs_f64();
     latencies.sort_unstable();
     let (p50, p99) = (percentile(&latencies, 50), percentile(&latencies, 99));
-    println!("{threads:>3} threads x {window:>2}: {rate:>9.0} inserts/s, p50 {p50:>7.0} us, p99 {p99:>7.0} us");
+    println!(
+        "{threads:>3} threads x {window:>2}: {rate:>9.0} inserts/s, p50 {p50:>7.0} us, p99 {p99:>7.0} us"
+    );
     database.close().unwrap();
     drop(database);
     std::fs::remove_dir_all(&path).unwrap();
@@ -145,12 +149,17 @@ fn fdatasync(directory: &Path) {
         })
         .collect();
     latencies.sort_unstable();
-    println!("fdatasync of one block: p50 {:.0} us, p99 {:.0} us", percentile(&latencies, 50), percentile(&latencies, 99));
+    println!(
+        "fdatasync of one block: p50 {:.0} us, p99 {:.0} us",
+        percentile(&latencies, 50),
+        percentile(&latencies, 99)
+    );
     std::fs::remove_file(path).unwrap();
 }
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let arguments: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     let seconds = arguments.first().and_then(|text| text.parse().ok()).unwrap_or(5.0);
     let directory = arguments.get(1).map_or_else(|| PathBuf::from("target/bench-engine"), PathBuf::from);
     std::fs::create_dir_all(&directory).unwrap();

@@ -105,10 +105,12 @@ impl AllChanges {
             Next::Nothing => return Ok(None),
             Next::Forgotten => {}
         }
-        if let Some(decision) = self.next_in_log()? {
-            return Ok(Some(decision));
+        match self.next_in_log() {
+            Ok(Some(decision)) => return Ok(Some(decision)),
+            // What the reader saw of the log ends here and the log has more, or a segment that it saw was trimmed.
+            Ok(None) | Err(EngineError::Read(_)) => {}
+            Err(error) => return Err(error),
         }
-        // What the reader saw of the log ends here; the log has more.
         self.open_log(database)?;
         self.next_in_log()
     }

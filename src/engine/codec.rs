@@ -24,7 +24,11 @@ impl Buffers {
 }
 
 /// The head of a decision's transaction.
-pub(super) fn head<'a>(decision: &Decision, principal: &'a str, trace: Option<[u8; 16]>) -> TransactionHead<'a> {
+pub(super) fn head<'a>(
+    decision: &Decision,
+    principal: &'a str,
+    trace: Option<[u8; 16]>,
+) -> TransactionHead<'a> {
     let (operation, body_hash) = decision.ledger.map_or((0, 0), |entry| (entry.number, entry.body_hash));
     TransactionHead { node: decision.node, operation, body_hash, principal, trace }
 }
@@ -146,8 +150,7 @@ fn write(sequence: u64, effect: &RecordEffect<'_>, is_patch: bool) -> Option<Rec
         clock: field.clock,
         node: field.node,
     });
-    let envelope =
-        Envelope { clock: effect.stamp.clock, node: effect.stamp.node, fields: fields.collect() };
+    let envelope = Envelope { clock: effect.stamp.clock, node: effect.stamp.node, fields: fields.collect() };
     let content = Some(Content { bytes: bytes.into(), crc });
     let changed = effect.changed.iter().map(|&name| name.into()).collect();
     let write = change(&effect.stamp, StoredRecord { sequence, envelope, content });

@@ -9,8 +9,8 @@
 //! Any number of threads may submit and wait; the first that waits leads the commit of all. A caller that must not
 //! block uses [`Database::commit`] on a thread of its own and a [`Listener`](super::Listener).
 
-use std::sync::Mutex;
 use std::sync::Arc;
+use std::sync::Mutex;
 
 use super::codec::{self, Buffers};
 use super::committer::Committer;
@@ -53,12 +53,13 @@ pub struct Ticket {
 /// A database that is open. It ends with [`Database::close`]; dropping it is what a kill would be.
 pub struct Database {
     pub(super) shared: Arc<Shared>,
+    pub(super) decider: Mutex<Decider>,
     pub(super) mode: Mode,
 }
 
 /// Whether a database takes operations.
 pub(super) enum Mode {
-    Writable { group: Box<GroupCommit<Committer>>, decider: Mutex<Decider> },
+    Writable(Box<GroupCommit<Committer>>),
     ReadOnly { reason: Arc<str>, view: LogView },
 }
 
@@ -77,10 +78,10 @@ impl Database {
     /// [`EngineError::DiskFull`], [`EngineError::TooManyNodes`], [`EngineError::Read`]. After
     /// [`EngineError::Stopped`] the process must end.
     pub fn submit(&self, submission: &Submission<'_>) -> Result<Ticket, EngineError> {
-        let (group, decider) = self.writable()?;
+        let group = self.writable()?;
         let prepared = prepare(submission.groups);
         let request = Request { node: submission.node, number: submission.number, prepared: &prepared };
-        let mut decider = lock(decider);
+        let mut decider = lock(&self.decider);
         self.shared.check()?;
         let published = self.shared.published();
         let view = SnapshotView(&*published.snapshot);
@@ -126,7 +127,7 @@ impl Database {
     /// [`EngineError::Stopped`]: whether the operation is durable will be seen when the database is opened again.
     pub fn wait(&self, ticket: &Ticket) -> Result<Outcome, EngineError> {
         if ticket.through > 0 {
-            let (group, _) = self.writable()?;
+            let group = self.writable()?;
             let transaction = Sequences { first: ticket.through, last: ticket.through };
             group.wait(transaction, self.shared.moment()).map_err(|error| self.refused(error))?;
         }
@@ -148,7 +149,7 @@ impl Database {
     /// # Errors
     /// [`EngineError::Stopped`].
     pub fn commit(&self) -> Result<bool, EngineError> {
-        let (group, _) = self.writable()?;
+        let group = self.writable()?;
         let led = group.lead_if_free(self.shared.moment()).map_err(|error| self.refused(error))?;
         self.shared.check()?;
         Ok(led)
@@ -157,10 +158,10 @@ impl Database {
     /// The highest operation number of a node that was decided, durable or not: what a welcome says.
     ///
     /// # Errors
-    /// [`EngineError::Read`].
+    /// [`EngineError::Read`], [`EngineError::Stopped`].
     pub fn highest_operation(&self, node: &Id) -> Result<u64, EngineError> {
-        let (_, decider) = self.writable()?;
-        let mut decider = lock(decider);
+        self.shared.check()?;
+        let mut decider = lock(&self.decider);
         let published = self.shared.published();
         let view = SnapshotView(&*published.snapshot);
         decider.highest_operation(Published { sequence: published.sequence, state: &view }, node)
@@ -189,14 +190,14 @@ impl Database {
     /// Why the database takes no operations, if it does not.
     pub fn read_only(&self) -> Option<&str> {
         match &self.mode {
-            Mode::Writable { .. } => None,
+            Mode::Writable(_) => None,
             Mode::ReadOnly { reason, .. } => Some(reason),
         }
     }
 
-    pub(super) fn writable(&self) -> Result<(&GroupCommit<Committer>, &Mutex<Decider>), EngineError> {
+    pub(super) fn writable(&self) -> Result<&GroupCommit<Committer>, EngineError> {
         match &self.mode {
-            Mode::Writable { group, decider } => Ok((group, decider)),
+            Mode::Writable(group) => Ok(group),
             Mode::ReadOnly { reason, .. } => Err(EngineError::ReadOnly(reason.clone())),
         }
     }

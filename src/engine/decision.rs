@@ -145,11 +145,15 @@ mod tests {
     fn entries_of_the_catalogue_are_their_bytes() {
         let collection = CatalogueEntry::Collection { number: 0x0102, name: "people".into() };
         let node = CatalogueEntry::Node { index: 3, node: *b"ABCDEFGHIJKLMNOP" };
-        for (entry, bytes) in [(collection, &b"\x01\0\0\x01\x02people"[..]), (node, b"\x02\0\0\0\x03ABCDEFGHIJKLMNOP")] {
+        for (entry, bytes) in
+            [(collection, &b"\x01\0\0\x01\x02people"[..]), (node, b"\x02\0\0\0\x03ABCDEFGHIJKLMNOP")]
+        {
             assert_eq!(entry.to_bytes(), bytes);
             assert_eq!(CatalogueEntry::parse(bytes), Some(entry));
         }
-        for wrong in [&b""[..], b"\x01\0\0\0", b"\x03\0\0\0\x01x", b"\x02\0\0\0\x01short", b"\x01\0\0\0\x01\xFF"] {
+        for wrong in
+            [&b""[..], b"\x01\0\0\0", b"\x03\0\0\0\x01x", b"\x02\0\0\0\x01short", b"\x01\0\0\0\x01\xFF"]
+        {
             assert_eq!(CatalogueEntry::parse(wrong), None);
         }
     }

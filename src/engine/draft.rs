@@ -99,7 +99,9 @@ impl<'a> Draft<'a> {
         let exists = version != 0;
         match &item.act {
             Act::Insert(_) if exists => return Err(ErrorCode::AlreadyExists.into()),
-            Act::Upsert { record, skip_unchanged: true } if is_same(&current, *record) => self.note_unchanged(),
+            Act::Upsert { record, skip_unchanged: true } if is_same(&current, *record) => {
+                self.note_unchanged()
+            }
             Act::Insert(record) | Act::Upsert { record, .. } => self.put(item, *record, current)?,
             Act::Patch { removed, set } => {
                 let old = current.filter(|_| exists).ok_or(ErrorCode::NotFound)?;

@@ -1,5 +1,6 @@
 //! Why the engine did not do what was asked, where that is not an outcome of the operation itself.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -94,6 +95,7 @@ impl From<StoreError> for EngineError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Corrupt(what) => Self::Corrupted(what),
+            StoreError::Io { source, .. } if source.kind() == ErrorKind::StorageFull => Self::DiskFull,
             other => Self::Read(other.to_string()),
         }
     }
@@ -103,7 +105,7 @@ impl From<LogError> for EngineError {
     /// What reading or opening the log gives. What writing it gives is told apart by who writes.
     fn from(error: LogError) -> Self {
         match error {
-            LogError::DiskFull { .. } => Self::DiskFull,
+            LogError::DiskFull => Self::DiskFull,
             LogError::Damaged(damage) => Self::Corrupted(damage.to_string()),
             LogError::NewerFormat { .. } | LogError::Foreign { .. } | LogError::Exists => {
                 Self::Unusable(error.to_string())

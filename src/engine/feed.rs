@@ -64,15 +64,16 @@ impl Feed {
 fn held_bytes(decision: &Decision) -> usize {
     let changes = decision.effects.iter().filter_map(|effect| effect.change());
     let records = changes.flat_map(|change| [change.old.as_ref(), Some(&change.new)]).flatten();
-    let bytes = records.fold(0, |sum: usize, record| sum.saturating_add(record.bytes().map_or(0, <[u8]>::len)));
+    let bytes =
+        records.fold(0, |sum: usize, record| sum.saturating_add(record.bytes().map_or(0, <[u8]>::len)));
     bytes.saturating_add(decision.effects.len().saturating_mul(EFFECT_BYTES))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::outcome::{Outcome, Verdict};
     use crate::engine::DecidedEffect;
+    use crate::engine::outcome::{Outcome, Verdict};
 
     fn decision(first_sequence: u64, effects: usize) -> Arc<Decision> {
         let outcome = Outcome { verdict: Verdict::Applied { unchanged: 0 }, sequence: 0 };

@@ -129,7 +129,8 @@ mod tests {
 
     const MARKER: Marker = Marker { database: *b"0123456789abcdef", epoch: 1, is_ready: true };
     /// The checksum is zlib's.
-    const TEXT: &str = "BlazeDB database\nformat 1\nid 30313233343536373839616263646566\nepoch 1\nstate ready\n";
+    const TEXT: &str =
+        "BlazeDB database\nformat 1\nid 30313233343536373839616263646566\nepoch 1\nstate ready\n";
 
     #[test]
     fn a_marker_is_its_text_and_replaces_the_one_before() {

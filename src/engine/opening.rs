@@ -75,7 +75,9 @@ impl Database {
         let snapshot = store.snapshot();
         let progress = rows::read_progress(&*snapshot)?;
         if progress.is_some_and(|progress| progress.database != marker.database) {
-            return Err(EngineError::Unusable("the store belongs to another database: move it away".to_owned()));
+            return Err(EngineError::Unusable(
+                "the store belongs to another database: move it away".to_owned(),
+            ));
         }
         let folding = Folding {
             catalogue: rows::read_catalogue(&*snapshot)?,
@@ -85,10 +87,11 @@ impl Database {
         };
         drop(snapshot);
         let applied = store.applied().seq;
-        let (log, report) = match open_log(&log_directory, &marker, applied, &environment, settings.segment_bytes)? {
-            Opened::ReadWrite(log, report) => (Ok(log), Some(report)),
-            Opened::ReadOnly(view, damage) => (Err((view, damage.to_string())), None),
-        };
+        let (log, report) =
+            match open_log(&log_directory, &marker, applied, &environment, settings.segment_bytes)? {
+                Opened::ReadWrite(log, report) => (Ok(log), Some(report)),
+                Opened::ReadOnly(view, damage) => (Err((view, damage.to_string())), None),
+            };
         if !marker.is_ready {
             Marker { is_ready: true, ..marker }.write(&*log_directory)?;
         }
@@ -99,12 +102,16 @@ impl Database {
         let mut replay = Replay::new(&*store, marker.epoch, folding);
         let (replayed, problem) = replay_log(&view, applied, &mut replay)?;
         let folding = replay.finish()?;
+        let sequence = store.applied().seq;
         let log = match (log, problem) {
             (Ok(_), Some(problem)) => Err((view, problem)),
+            (Ok(log), None) if log.next_sequence() != sequence.saturating_add(1) => {
+                let end = log.next_sequence().saturating_sub(1);
+                Err((view, format!("the log ends at {end}, the store made from it at {sequence}")))
+            }
             (log, _) => log,
         };
         let clock = folding.progress.clock.max(report.as_ref().map_or(0, |report| report.hlc));
-        let sequence = store.applied().seq;
         let last_change = folding.progress.last_change;
         let decider = Decider::new(folding.catalogue.clone(), Clock::from_bits(clock), sequence, last_change);
         let start = Start {
@@ -117,13 +124,10 @@ impl Database {
         };
         let shared = Arc::new(Shared::new(store, environment, settings.listener, start));
         let mode = match log {
-            Ok(log) => {
-                let group = Box::new(GroupCommit::new(log, Committer::new(shared.clone())));
-                Mode::Writable { group, decider: Mutex::new(decider) }
-            }
+            Ok(log) => Mode::Writable(Box::new(GroupCommit::new(log, Committer::new(shared.clone())))),
             Err((view, reason)) => Mode::ReadOnly { reason: reason.into(), view },
         };
-        Ok((Self { shared, mode }, Opening { is_new, log: report, replayed }))
+        Ok((Self { shared, decider: Mutex::new(decider), mode }, Opening { is_new, log: report, replayed }))
     }
 }
 
@@ -137,7 +141,9 @@ fn read_or_make_marker(
     }
     let names = fs.list().map_err(|error| EngineError::Read(error.to_string()))?;
     if names.iter().any(|name| name.ends_with(".log")) {
-        return Err(EngineError::Corrupted("the log's FORMAT file is missing: restore it from a backup".to_owned()));
+        return Err(EngineError::Corrupted(
+            "the log's FORMAT file is missing: restore it from a backup".to_owned(),
+        ));
     }
     if !create {
         return Err(EngineError::Unusable("there is no database here; create it first".to_owned()));
@@ -188,7 +194,9 @@ fn replay_log(
 ) -> Result<(u64, Option<String>), EngineError> {
     let mut reader = match view.read_from(applied.saturating_add(1)) {
         Ok(reader) => reader,
-        Err(error @ (LogError::Trimmed { .. } | LogError::Damaged(_))) => return Ok((0, Some(error.to_string()))),
+        Err(error @ (LogError::Trimmed { .. } | LogError::Damaged(_))) => {
+            return Ok((0, Some(error.to_string())));
+        }
         Err(error) => return Err(error.into()),
     };
     let mut assembler = Assembler::default();

@@ -147,21 +147,21 @@ mod tests {
     #[test]
     fn rows_of_the_ledger_are_their_bytes() {
         let applied = Outcome { verdict: Verdict::Applied { unchanged: 3 }, sequence: 0x0102 };
-        let failed = Refusal {
-            code: ErrorCode::PreconditionFailed,
-            item: Some(1),
-            offset: None,
-            version: Some(7),
-        };
+        let failed =
+            Refusal { code: ErrorCode::PreconditionFailed, item: Some(1), offset: None, version: Some(7) };
         let malformed = Refusal { offset: Some(9), version: None, ..failed };
         let none = "ffffffff";
         for (verdict, hex) in [
             (applied.verdict, format!("0000 00000003 {none} {none}{none}")),
             (Verdict::Refused(failed), format!("006c 00000001 {none} 0000000000000007")),
             (Verdict::Refused(malformed), format!("006c 00000001 00000009 {none}{none}")),
-            (Verdict::Refused(Refusal::of_all(ErrorCode::TransactionTooLarge)), format!("006e {none} {none} {none}{none}")),
+            (
+                Verdict::Refused(Refusal::of_all(ErrorCode::TransactionTooLarge)),
+                format!("006e {none} {none} {none}{none}"),
+            ),
         ] {
-            let entry = LedgerEntry { number: 5, body_hash: 6, outcome: Outcome { verdict, sequence: 0x0102 } };
+            let entry =
+                LedgerEntry { number: 5, body_hash: 6, outcome: Outcome { verdict, sequence: 0x0102 } };
             let hex = format!("0000000000000005 0000000000000006 {hex} 0000000000000102");
             let digits: String = hex.split_whitespace().collect();
             let bytes = data_encoding::HEXLOWER.decode(digits.as_bytes()).unwrap();

@@ -123,8 +123,12 @@ mod tests {
     fn a_result_over_the_limit_is_refused() {
         let half = Value::Data(vec![7; MAX_RECORD_BYTES / 2]);
         let old = stored(&Record::from_iter([("a", half.clone())]));
-        let refused = patch(&old, &[], &Record::from_iter([("b", half.clone())]), Stamp { clock: 1, node: 1 });
+        let refused =
+            patch(&old, &[], &Record::from_iter([("b", half.clone())]), Stamp { clock: 1, node: 1 });
         assert_eq!(refused, Err(ErrorCode::RecordTooLarge));
-        assert!(patch(&old, &["a".into()], &Record::from_iter([("b", half)]), Stamp { clock: 1, node: 1 }).is_ok());
+        assert!(
+            patch(&old, &["a".into()], &Record::from_iter([("b", half)]), Stamp { clock: 1, node: 1 })
+                .is_ok()
+        );
     }
 }

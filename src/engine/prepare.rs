@@ -79,9 +79,7 @@ fn hash(body: &[u8]) -> u64 {
 fn item<'a>(collection: &'a str, operation: RecordOperation<'a>) -> Result<Item<'a>, Refusal> {
     let (id, act) = match operation.action {
         Action::Insert(record) => (id_of(record)?, Act::Insert(record)),
-        Action::Upsert { record, skip_unchanged } => {
-            (id_of(record)?, Act::Upsert { record, skip_unchanged })
-        }
+        Action::Upsert { record, skip_unchanged } => (id_of(record)?, Act::Upsert { record, skip_unchanged }),
         Action::Patch { id, removed, set } => {
             let set = view(set)?;
             if set.get("id").is_some() || removed.contains("id") {

@@ -226,7 +226,12 @@ impl Shared {
 }
 
 impl Folding {
-    fn apply(&mut self, store: &dyn Store, epoch: u32, decisions: &[Arc<Decision>]) -> Result<(), EngineError> {
+    fn apply(
+        &mut self,
+        store: &dyn Store,
+        epoch: u32,
+        decisions: &[Arc<Decision>],
+    ) -> Result<(), EngineError> {
         let Some(last) = decisions.last() else { return Ok(()) };
         let position = store::Position { epoch, seq: last.last_sequence() };
         let mut fold = Fold::new(store, position);

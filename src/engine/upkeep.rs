@@ -1,9 +1,9 @@
 //! What keeps a database in order beside its commits: idle commits, the next segment, flushes, checkpoints, trimming,
 //! verification, closing.
 
-use super::shared::lock;
 use super::database::{Database, Mode};
 use super::error::EngineError;
+use super::shared::lock;
 use crate::store::{self, Maintained, VerifyReport};
 
 /// What a checkpoint did.
@@ -22,7 +22,7 @@ impl Database {
     /// # Errors
     /// [`EngineError::Stopped`].
     pub fn tick(&self) -> Result<bool, EngineError> {
-        let (group, _) = self.writable()?;
+        let group = self.writable()?;
         group.tick(self.shared.moment()).map_err(|error| self.refused(error))
     }
 
@@ -34,7 +34,7 @@ impl Database {
     /// [`EngineError::Stopped`].
     pub fn maintain(&self) -> Result<bool, EngineError> {
         let mut worked = false;
-        if let Mode::Writable { group, .. } = &self.mode {
+        if let Mode::Writable(group) = &self.mode {
             worked = group.prepare().map_err(|error| self.refused(error))?;
             worked |= self.shared.store.maintain()? == Maintained::Worked;
         }
@@ -47,7 +47,7 @@ impl Database {
     /// # Errors
     /// As [`Database::maintain`].
     pub fn checkpoint(&self) -> Result<Checkpointed, EngineError> {
-        let (group, _) = self.writable()?;
+        let group = self.writable()?;
         self.shared.check()?;
         self.shared.store.checkpoint()?;
         let sequence = self.shared.store.checkpointed().seq;
@@ -75,8 +75,12 @@ impl Database {
             wrong(reason.to_owned());
         }
         let named: Vec<u32> = published.collections.values().copied().collect();
-        let nameless: Vec<u32> =
-            report.collections.keys().map(|id| id.number()).filter(|number| !named.contains(number)).collect();
+        let nameless: Vec<u32> = report
+            .collections
+            .keys()
+            .map(|id| id.number())
+            .filter(|number| !named.contains(number))
+            .collect();
         for number in nameless {
             report.wrong = report.wrong.saturating_add(1);
             report.findings.push(format!("collection {number} holds records and has no name"));
@@ -90,7 +94,7 @@ impl Database {
     /// # Errors
     /// [`EngineError::Stopped`]; any other: everything acknowledged is in the log all the same.
     pub fn close(&self) -> Result<(), EngineError> {
-        let Mode::Writable { group, .. } = &self.mode else { return Ok(()) };
+        let Mode::Writable(group) = &self.mode else { return Ok(()) };
         group.close(self.shared.moment()).map_err(|error| self.refused(error))?;
         self.checkpoint().map(drop)
     }
@@ -98,7 +102,7 @@ impl Database {
     /// The log as it can be read now.
     pub(super) fn log_view(&self) -> Result<crate::log::LogView, EngineError> {
         match &self.mode {
-            Mode::Writable { group, .. } => group.view().map_err(|error| self.refused(error)),
+            Mode::Writable(group) => group.view().map_err(|error| self.refused(error)),
             Mode::ReadOnly { view, .. } => Ok(view.clone()),
         }
     }

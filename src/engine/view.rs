@@ -37,6 +37,8 @@ pub(super) struct Overlay {
     /// The same in the order of the changes, so that what was published can go.
     order: VecDeque<(u64, (u32, Id))>,
     nodes: BTreeMap<u32, NodeState>,
+    /// Up to where the published state was known to reach.
+    published: u64,
 }
 
 #[derive(Debug)]
@@ -82,12 +84,14 @@ impl Overlay {
         if let Some(entry) = decision.ledger {
             let state = self.nodes.entry(decision.node_index).or_default();
             state.highest = entry.number;
+            state.prune(self.published);
             state.recent.push_back((decision.last_sequence(), entry));
         }
     }
 
     /// Forgets what the published state now says itself: everything up to `published`.
     pub(super) fn prune(&mut self, published: u64) {
+        self.published = published;
         while let Some(&(sequence, key)) = self.order.front() {
             if sequence > published {
                 break;

@@ -55,7 +55,7 @@ fn garbage_is_answered_by_an_error_and_the_end() {
     let twice = [hello(), hello()].concat();
     let frame = |message_type: MessageType, sequence, payload: &[u8]| {
         let mut bytes = Vec::new();
-        encode_frame(message_type, Flags::NONE, sequence, payload, &mut bytes).unwrap();
+        encode_frame(message_type as u8, Flags::NONE, sequence, payload, &mut bytes).unwrap();
         bytes
     };
     let too_soon = frame(MessageType::Query, 0, &[0; 30]);

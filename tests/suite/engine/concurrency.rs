@@ -52,7 +52,7 @@ fn sixteen_threads_write_and_readers_see_whole_transactions() {
                 let database = database.clone();
                 scope.spawn(move || {
                     for number in 1..=operations {
-                        let ops = pair((thread * operations + number) as i64);
+                        let ops = pair((thread * operations + number).cast_signed());
                         let first = run(&database, [thread as u8; 16], number, &ops).unwrap();
                         assert_eq!(first.verdict, Verdict::Applied { unchanged: 0 });
                         let position = database.position().seq;
@@ -80,7 +80,10 @@ fn sixteen_threads_write_and_readers_see_whole_transactions() {
         }));
     }
     assert_eq!((transactions, values.len() as u64), (THREADS * operations, 2 * THREADS * operations));
-    println!("{transactions} transactions of {THREADS} threads, {} snapshots read", seen.load(Ordering::Relaxed));
+    println!(
+        "{transactions} transactions of {THREADS} threads, {} snapshots read",
+        seen.load(Ordering::Relaxed)
+    );
 }
 
 /// A scan goes on in what it began to see, and ends when that grows too old.
@@ -100,8 +103,9 @@ fn a_scan_sees_one_state_until_it_is_too_old() {
     let mut scan = reader.scan(collection, range);
     let mut found: Vec<_> = scan.next_chunk(&database).unwrap().into_iter().map(|(id, _)| id).collect();
     assert!(found.len() < 2_000, "a chunk is bounded");
-    let gone: Vec<Op> =
-        (0..2_500).map(|number| Op { collection: "people", base: None, kind: Kind::Delete(id(number)) }).collect();
+    let gone: Vec<Op> = (0..2_500)
+        .map(|number| Op { collection: "people", base: None, kind: Kind::Delete(id(number)) })
+        .collect();
     run(&database, [1; 16], 2, &gone).unwrap();
     found.extend(scan.next_chunk(&database).unwrap().into_iter().map(|(id, _)| id));
     assert_eq!(found, (500..2_500).rev().map(id).collect::<Vec<_>>());

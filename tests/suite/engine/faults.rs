@@ -14,7 +14,7 @@ use super::model::{Model, random_ops};
 
 const NODE: Id = [7; 16];
 /// So small that the script fills several.
-const SEGMENT_BYTES: u32 = 96 << 10;
+const SEGMENT_BYTES: u32 = 48 << 10;
 /// What is tried at every point.
 const FAULTS: [Fault; 4] = [Fault::Error, Fault::Short, Fault::CrashBefore, Fault::CrashAfter];
 
@@ -139,8 +139,10 @@ impl<'a> Machine<'a> {
 }
 
 fn refused(error: EngineError) -> Stopped {
-    let is_known =
-        matches!(error, EngineError::Stopped(_) | EngineError::DiskFull | EngineError::Read(_) | EngineError::Corrupted(_));
+    let is_known = matches!(
+        error,
+        EngineError::Stopped(_) | EngineError::DiskFull | EngineError::Read(_) | EngineError::Corrupted(_)
+    );
     assert!(is_known, "{error}");
     Stopped
 }
@@ -167,7 +169,11 @@ fn every_input_and_output_fails_once() {
             machine.fs.arm(point, fault);
             stops += u64::from(machine.run().is_err());
             let mut random = Random(point * 4 + kind as u64);
-            if random.chance(50) { machine.fs.kill(&mut random) } else { machine.fs.cut(&mut random, Tear::Any) }
+            if random.chance(50) {
+                machine.fs.kill(&mut random)
+            } else {
+                machine.fs.cut(&mut random, Tear::Any)
+            }
             machine.recover().unwrap_or_else(|why| panic!("point {point}, {fault:?}: {why}"));
             runs += 1;
         }

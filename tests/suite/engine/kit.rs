@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use blazedb::blazebinary::{Layout, Record, Value, encode_record};
-use blazedb::engine::{Database, EngineError, Environment, Id, Opening, Outcome, Settings, Submission, Ticket};
+use blazedb::engine::{
+    Database, EngineError, Environment, Id, Opening, Outcome, Settings, Submission, Ticket,
+};
 use blazedb::log::Filesystem;
 use blazedb::log::simfs::Choose;
 use blazedb::store::{
@@ -58,7 +60,11 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(seed: u64) -> Arc<Self> {
-        Arc::new(Self { ticks: AtomicU64::new(0), seed: AtomicU64::new(seed), wall_offset: AtomicU64::new(0) })
+        Arc::new(Self {
+            ticks: AtomicU64::new(0),
+            seed: AtomicU64::new(seed),
+            wall_offset: AtomicU64::new(0),
+        })
     }
 
     /// A copy that goes on by itself.
@@ -133,7 +139,9 @@ pub(super) fn body(ops: &[Op]) -> OperationBody {
         let framed = || FramedRecord::new(&bytes).unwrap();
         let action = match &op.kind {
             Kind::Insert(_) => Action::Insert(framed()),
-            Kind::Upsert(_, skip_unchanged) => Action::Upsert { record: framed(), skip_unchanged: *skip_unchanged },
+            Kind::Upsert(_, skip_unchanged) => {
+                Action::Upsert { record: framed(), skip_unchanged: *skip_unchanged }
+            }
             Kind::Patch(id, removed, _) => Action::Patch {
                 id: Uuid::from_bytes(*id),
                 removed: EncodedStrings::new(removed).unwrap(),

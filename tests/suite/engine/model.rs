@@ -138,7 +138,9 @@ impl Attempt {
         match (&op.kind, there) {
             (Kind::Insert(_), Some(_)) => return Err(Refusal::of_all(ErrorCode::AlreadyExists)),
             (Kind::Patch(..), None) => return Err(Refusal::of_all(ErrorCode::NotFound)),
-            (Kind::Upsert(fields, true), Some(row)) if encode(fields) == encode(&row.fields) => self.unchanged += 1,
+            (Kind::Upsert(fields, true), Some(row)) if encode(fields) == encode(&row.fields) => {
+                self.unchanged += 1
+            }
             (Kind::Insert(fields) | Kind::Upsert(fields, _), _) => {
                 let version = self.change(op.collection);
                 self.rows.insert(key, Row { fields: fields.clone(), version, patched: BTreeSet::new() });
@@ -180,7 +182,7 @@ const NAMES: [&str; 6] = ["name", "status", "count", "é", "notes", "tags"];
 
 fn value(random: &mut Random) -> Value {
     match random.below(4) {
-        0 => Value::Int(random.below(3) as i64),
+        0 => Value::Int(random.below(3).cast_signed()),
         1 => Value::String("x".repeat(random.below(40) as usize)),
         2 => Value::Bool(random.chance(50)),
         _ => Value::Array(vec![Value::Null, Value::Double(random.below(5) as f64)]),

@@ -16,7 +16,8 @@ const SEGMENT_BYTES: u32 = 4 << 20;
 
 fn database() -> (Database, SimFs, Arc<World>) {
     let (fs, world) = (SimFs::new(4096), World::new(1));
-    let (database, opening) = open(Arc::new(fs.clone()), Arc::new(Memory::new()), &world, SEGMENT_BYTES).unwrap();
+    let (database, opening) =
+        open(Arc::new(fs.clone()), Arc::new(Memory::new()), &world, SEGMENT_BYTES).unwrap();
     assert!(opening.is_new);
     (database, fs, world)
 }
@@ -40,7 +41,12 @@ fn a_decision_over_a_limit_is_an_outcome_and_changes_nothing() {
     run(&database, NODE, 1, &[op(Kind::Insert(large(1, half)))]).unwrap();
     let more = Record::from_iter([("more", Value::Data(vec![7; half]))]);
     let small = Record::from_iter([("small", 1i64)]);
-    let outcome = run(&database, NODE, 2, &[op(Kind::Patch(id(1), vec![], small.clone())), op(Kind::Patch(id(1), vec![], more))]);
+    let outcome = run(
+        &database,
+        NODE,
+        2,
+        &[op(Kind::Patch(id(1), vec![], small.clone())), op(Kind::Patch(id(1), vec![], more))],
+    );
     assert_eq!(outcome.unwrap().verdict, refused(ErrorCode::RecordTooLarge, 1));
     // 48 MiB are the limit: 96 patches of a record of half a mebibyte pass it.
     let many: Vec<Op> = (0..100).map(|_| op(Kind::Patch(id(1), vec![], small.clone()))).collect();
@@ -63,7 +69,8 @@ fn a_record_that_is_not_canonical_is_refused_by_item_and_offset() {
     let action = Action::Insert(FramedRecord::new(&bytes).unwrap());
     builder.push(CollectionName::new("people").unwrap(), &RecordOperation { base: None, action }).unwrap();
     let body = builder.finish().unwrap();
-    let Verdict::Refused(refusal) = database.run(&super::kit::submission(NODE, 1, &body)).unwrap().verdict else {
+    let Verdict::Refused(refusal) = database.run(&super::kit::submission(NODE, 1, &body)).unwrap().verdict
+    else {
         panic!("accepted")
     };
     assert_eq!((refusal.code, refusal.item), (ErrorCode::InvalidRecord, Some(0)));
@@ -124,7 +131,10 @@ fn a_full_disk_refuses_and_goes_on_when_freed() {
     };
     assert_eq!(refused, EngineError::DiskFull);
     assert_eq!(database.highest_operation(&NODE), Ok(number - 1), "the number stays free");
-    assert_eq!(run(&database, NODE, number, &one(number)).unwrap().verdict, Verdict::Applied { unchanged: 0 });
+    assert_eq!(
+        run(&database, NODE, number, &one(number)).unwrap().verdict,
+        Verdict::Applied { unchanged: 0 }
+    );
     assert_eq!(database.reader().statistics().unwrap()[0].summary.live, number);
 }
 
@@ -143,7 +153,9 @@ fn what_is_no_database_of_ours_is_refused_by_name() {
     run(&first, NODE, 1, &[op(Kind::Insert(record(id(1), &[])))]).unwrap();
     let open_with = |fs: &SimFs, store: Arc<dyn Store>, create| {
         let settings = Settings { create, segment_bytes: SEGMENT_BYTES, ..Settings::default() };
-        Database::open(Arc::new(fs.clone()), store, world.clone(), settings).map(drop).map_err(|error| error.to_string())
+        Database::open(Arc::new(fs.clone()), store, world.clone(), settings)
+            .map(drop)
+            .map_err(|error| error.to_string())
     };
     let memory = || Arc::new(Memory::new());
     assert!(open_with(&SimFs::new(512), memory(), false).unwrap_err().contains("no database here"));
@@ -158,7 +170,8 @@ fn what_is_no_database_of_ours_is_refused_by_name() {
     let newer = fs.image();
     let text = String::from_utf8(newer.bytes(FORMAT_FILE)).unwrap().replace("format 1", "format 7");
     let text = &text[..text.rfind("crc32").unwrap()];
-    newer.replace(FORMAT_FILE, format!("{text}crc32 {:08x}\n", crc32fast::hash(text.as_bytes())).into_bytes());
+    newer
+        .replace(FORMAT_FILE, format!("{text}crc32 {:08x}\n", crc32fast::hash(text.as_bytes())).into_bytes());
     assert!(open_with(&newer, memory(), true).unwrap_err().contains("format 7"));
 }
 
@@ -179,6 +192,7 @@ fn damage_makes_a_database_that_only_reads() {
     assert_eq!(damaged.reader().statistics().unwrap()[0].summary.live, 10);
     let refused = run(&damaged, NODE, 21, &[op(Kind::Delete(id(1)))]);
     assert!(matches!(refused, Err(EngineError::ReadOnly(_))), "{refused:?}");
+    assert_eq!(damaged.highest_operation(&NODE), Ok(10), "a welcome can be said");
     assert_eq!(damaged.verify().unwrap().wrong, 1, "the damage to the log");
     let mut changes = damaged.all_changes(Position::default()).unwrap();
     let read = std::iter::from_fn(|| changes.next(&damaged).ok().flatten()).count();

@@ -113,7 +113,10 @@ impl Script {
                 let expected = if is_kept { Ok(*first) } else { Err(EngineError::IdentityReused { number }) };
                 assert_eq!(run(database, NODES[node], number, ops), expected);
                 let other = [ops.clone(), ops.clone()].concat();
-                assert_eq!(run(database, NODES[node], number, &other), Err(EngineError::IdentityReused { number }));
+                assert_eq!(
+                    run(database, NODES[node], number, &other),
+                    Err(EngineError::IdentityReused { number })
+                );
                 self.repetitions += 2;
             }
         }
