@@ -10,10 +10,11 @@ use super::batch::{Batch, Sequences};
 use super::effect::Effect;
 use super::error::LogError;
 use super::limits::{MAX_WAITING_BYTES, SYNC_ASIDE_TRANSACTIONS};
+use super::options::Moment;
 use super::position::Position;
 use super::reader::LogView;
 use super::transaction::TransactionHead;
-use super::writer::{Log, Moment, Synced, Unsynced};
+use super::writer::{Log, Synced, Unsynced};
 
 /// What happens to a batch beside its way into the log: the store's part.
 pub trait Fold: Send + Sync {
@@ -197,7 +198,9 @@ impl<F: Fold> GroupCommit<F> {
         let batch = std::mem::replace(&mut queue.waiting, next);
         queue.room = log.room_after(batch.segment_bytes());
         drop(queue);
+        let unwinding = StopIfUnwinding(self);
         let committed = self.commit(&mut log, batch, moment);
+        drop(unwinding);
         let mut queue = self.lock();
         match &committed {
             Ok(position) => {
@@ -243,7 +246,9 @@ impl<F: Fold> GroupCommit<F> {
         };
         queue.room = log.room_after(0);
         drop(queue);
+        let unwinding = StopIfUnwinding(self);
         let result = run(&mut log);
+        drop(unwinding);
         let mut queue = self.lock();
         if result.as_ref().is_err_and(LogError::is_fatal) {
             queue.failed = true;
@@ -252,5 +257,17 @@ impl<F: Fold> GroupCommit<F> {
         }
         self.done.notify_all();
         result
+    }
+}
+
+/// A panic of the store in the middle of a commit stops the log for everyone, rather than leave them waiting.
+struct StopIfUnwinding<'a, F: Fold>(&'a GroupCommit<F>);
+
+impl<F: Fold> Drop for StopIfUnwinding<'_, F> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.lock().failed = true;
+            self.0.done.notify_all();
+        }
     }
 }

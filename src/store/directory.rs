@@ -124,9 +124,36 @@ impl Format {
         }
     }
 
+    /// Opens `path` as [`Format::open`] does, with the lock on it: the lock before anything is written, but nothing at
+    /// all, not even LOCK, in a directory that is not ours.
+    ///
+    /// # Errors
+    /// Those of [`Format::open`] and [`Lock::acquire`].
+    pub fn claim(&self, path: &Path) -> Result<(Lock, u64), DirectoryError> {
+        match read_short(&path.join(FORMAT_FILE)) {
+            Ok(text) => drop(self.check(path, &text)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.make_room(path)?,
+            Err(source) => return Err(io_error("reading FORMAT in", path, source)),
+        }
+        let lock = Lock::acquire(path)?;
+        Ok((lock, self.open(path)?))
+    }
+
     fn create(&self, path: &Path) -> Result<u64, DirectoryError> {
+        self.make_room(path)?;
+        self.write(path).map_err(|source| io_error("creating", path, source))?;
+        Ok(self.number)
+    }
+
+    /// Creates the directory if it is missing, durably, and refuses it if it holds anything of somebody else's.
+    fn make_room(&self, path: &Path) -> Result<(), DirectoryError> {
         let failed = |source| io_error("creating", path, source);
+        let missing: Vec<_> = path.ancestors().take_while(|part| !part.as_os_str().is_empty() && !part.exists()).collect();
         fs::create_dir_all(path).map_err(failed)?;
+        for part in missing {
+            // A directory's own name is an entry of its parent.
+            sync_directory(&part.join("..")).map_err(failed)?;
+        }
         for entry in fs::read_dir(path).map_err(failed)? {
             let name = entry.map_err(failed)?.file_name();
             if name != UNFINISHED_FILE && name != LOCK_FILE {
@@ -134,8 +161,7 @@ impl Format {
                 return Err(DirectoryError::Foreign { path: path.to_owned(), what: self.what, reason });
             }
         }
-        self.write(path).map_err(failed)?;
-        Ok(self.number)
+        Ok(())
     }
 
     fn write(&self, path: &Path) -> io::Result<()> {
@@ -144,9 +170,7 @@ impl Format {
         writeln!(file, "blazedb {} {}", self.what, self.number)?;
         file.sync_all()?;
         fs::rename(&unfinished, path.join(FORMAT_FILE))?;
-        sync_directory(path)?;
-        // The directory's own name is an entry of its parent.
-        sync_directory(&path.canonicalize()?.join(".."))
+        sync_directory(path)
     }
 }
 

@@ -25,6 +25,7 @@ mod json_properties;
 mod order_properties;
 mod protocol;
 mod readme;
+mod refusals;
 mod server_attacks;
 mod server_end_to_end;
 mod server_kill;

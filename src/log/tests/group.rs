@@ -10,6 +10,27 @@ use crate::log::group::{Fold, GroupCommit};
 use crate::log::simfs::{Fault, SimFs, Tear};
 use crate::log::{Log, LogError, Moment, Opened, Options, Position, Sequences, TransactionHead, Unsynced};
 
+/// A store that breaks.
+struct Broken;
+
+impl Fold for Broken {
+    fn fold(&self, _: Sequences) {
+        panic!("the store is broken");
+    }
+
+    fn publish(&self, _: Position) {}
+}
+
+#[test]
+fn a_store_that_panics_stops_everyone() {
+    let log = Log::create(Arc::new(SimFs::new(4096)), options(16 * 4096)).unwrap();
+    let group = GroupCommit::new(Box::new(log), Broken);
+    let ordered = group.order(&head(1), &[Effect::Outcome { code: 1, detail: b"" }], NOW).unwrap();
+    std::thread::scope(|scope| assert!(scope.spawn(|| group.wait(ordered, NOW)).join().is_err()));
+    assert!(matches!(group.wait(ordered, NOW), Err(LogError::Poisoned)));
+    assert!(matches!(group.close(NOW), Err(LogError::Poisoned)));
+}
+
 /// Remembers what it was told, and syncs large batches on a thread of its own.
 #[derive(Default)]
 struct Told {

@@ -49,6 +49,22 @@ fn a_directory_has_one_owner_at_a_time() {
     Lock::acquire(folder.path()).unwrap();
 }
 
+#[test]
+fn a_claim_creates_locks_and_checks_but_leaves_other_peoples_directories_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a/b/c");
+    let (lock, number) = STORE_FORMAT.claim(&path).unwrap();
+    assert_eq!(number, 1);
+    assert!(matches!(STORE_FORMAT.claim(&path), Err(DirectoryError::Locked { .. })));
+    drop(lock);
+    STORE_FORMAT.claim(&path).unwrap();
+    assert!(matches!(STORE_FORMAT.claim(&fixture("foreign")), Err(DirectoryError::Foreign { .. })));
+    assert!(matches!(STORE_FORMAT.claim(&fixture("newer")), Err(DirectoryError::Newer { .. })));
+    for name in ["foreign", "newer"] {
+        assert_eq!(fs::read_dir(fixture(name)).unwrap().count(), 1, "nothing was added to {name}");
+    }
+}
+
 /// The other process is util-linux's `flock`, which takes the same lock.
 #[test]
 fn another_process_is_kept_out_and_its_end_frees_the_directory() {

@@ -19,7 +19,7 @@ use blazedb::store::{Direction, Lsm, LsmSettings, Maintained, Memory, Snapshot, 
 /// Settings under which a few kilobytes already cause flushes, merges and several levels.
 const SMALL: LsmSettings = LsmSettings {
     memtable_bytes: 24 << 10,
-    cache_bytes: 64 << 10,
+    cache_bytes: 1 << 20,
     table_bytes: 16 << 10,
     block_bytes: 512,
     is_compressed: true,
