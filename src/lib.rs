@@ -6,6 +6,7 @@
 //!
 //! - [`blazebinary`]: values, records, the codec, the total order, typed JSON;
 //! - [`wire`]: frames and messages over plain buffers;
+//! - [`proto`]: the connection protocol as a pure state machine, without IO;
 //! - `transport`: frames over byte streams (feature `net`).
 //!
 //! Everything below `transport` builds without network crates (`--no-default-features`), reads no clock,
@@ -26,6 +27,7 @@
 pub mod blazebinary;
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod proto;
 #[cfg(feature = "net")]
 pub mod transport;
 pub mod wire;

@@ -1,0 +1,87 @@
+//! What a ledger needs of a large message, read without reading the rest: whoever executes a message reads and
+//! checks the whole of it, once.
+
+use super::error::Violation;
+use crate::blazebinary::Reader;
+use crate::wire::message::AckLevel;
+use crate::wire::{Message, MessageType};
+
+/// An Event of this kind, and those above but for heartbeats, are the last of their subscription.
+const EVENT_RESET: u8 = 3;
+const EVENT_ENDED: u8 = 6;
+/// The flag of the last frame of an answer.
+const LAST: u8 = 1;
+
+/// A number counted from 1 and the byte behind it.
+fn head(message_type: MessageType, payload: &[u8]) -> Result<(u64, u8), Violation> {
+    let mut reader = Reader::new(payload);
+    match (reader.u64(), reader.u8()) {
+        (Some(number @ 1..), Some(byte)) => Ok((number, byte)),
+        _ => Err(malformed(message_type, payload)),
+    }
+}
+
+/// The error of a payload whose first fields are wrong: the decoder words it.
+fn malformed(message_type: MessageType, payload: &[u8]) -> Violation {
+    match Message::decode(message_type as u8, payload) {
+        Err(error) => Violation::Malformed(error),
+        Ok(_) => Violation::UnexpectedMessage { message_type: message_type as u8, why: "it has no number" },
+    }
+}
+
+/// The number and level of an Operation. A level that is not defined counts as durable here: who executes the
+/// operation refuses it.
+pub(crate) fn operation(payload: &[u8]) -> Result<(u64, AckLevel), Violation> {
+    let (number, level) = head(MessageType::Operation, payload)?;
+    Ok((number, AckLevel::from_byte(level).unwrap_or(AckLevel::Durable)))
+}
+
+/// The id of a QueryResponse, and whether it is the last of its answer.
+pub(crate) fn query_response(payload: &[u8]) -> Result<(u64, bool), Violation> {
+    let (id, flags) = head(MessageType::QueryResponse, payload)?;
+    Ok((id, flags & LAST != 0))
+}
+
+/// The id of an Event, and whether it is the last of its subscription.
+pub(crate) fn event(payload: &[u8]) -> Result<(u64, bool), Violation> {
+    let (id, kind) = head(MessageType::Event, payload)?;
+    Ok((id, matches!(kind, EVENT_RESET | EVENT_ENDED)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::message::{Event, EventKind, QueryResponse, Rows};
+    use crate::wire::{ErrorCode, Position};
+
+    #[test]
+    fn what_is_peeked_is_what_is_decoded() {
+        let position = Position::default();
+        let changed = EventKind::Reset { code: 1, oldest: position };
+        for (kind, last) in [
+            (EventKind::CaughtUp, false),
+            (changed, true),
+            (EventKind::Waiting, false),
+            (EventKind::Heartbeat, false),
+            (EventKind::Ended, true),
+        ] {
+            let mut payload = Vec::new();
+            Message::Event(Event { id: 7, position, kind }).encode(&mut payload);
+            assert_eq!(event(&payload), Ok((7, last)), "{kind:?}");
+        }
+        for last in [false, true] {
+            let mut payload = Vec::new();
+            let rows = Rows::default();
+            Message::QueryResponse(QueryResponse { id: 9, last, position, rows }).encode(&mut payload);
+            assert_eq!(query_response(&payload), Ok((9, last)));
+        }
+        assert_eq!(operation(&[0, 0, 0, 0, 0, 0, 0, 5, 0]), Ok((5, AckLevel::Accepted)));
+        assert_eq!(operation(&[0, 0, 0, 0, 0, 0, 0, 5, 9]), Ok((5, AckLevel::Durable)));
+    }
+
+    #[test]
+    fn a_head_that_is_missing_or_zero_is_malformed() {
+        assert_eq!(operation(&[0; 7]).map_err(|error| error.code()), Err(ErrorCode::Truncated));
+        assert_eq!(operation(&[0; 9]).map_err(|error| error.code()), Err(ErrorCode::InvalidField));
+    }
+}
