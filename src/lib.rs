@@ -7,7 +7,8 @@
 //! - [`blazebinary`]: values, records, the codec, the total order, typed JSON;
 //! - [`wire`]: frames and messages over plain buffers;
 //! - [`proto`]: the connection protocol as a pure state machine, without IO;
-//! - `transport`: frames over byte streams (feature `net`).
+//! - `transport`: frames over byte streams, URLs, connecting (feature `net`);
+//! - `client`: the client of a served database (feature `net`).
 //!
 //! Everything below `transport` builds without network crates (`--no-default-features`), reads no clock,
 //! socket or disk, and contains no `unsafe` code.
@@ -27,6 +28,8 @@
 pub mod blazebinary;
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "net")]
+pub mod client;
 pub mod proto;
 #[cfg(feature = "net")]
 pub mod transport;
