@@ -67,7 +67,7 @@ pub(crate) struct World {
     server_out: Unwritten,
     pub(crate) app: App,
     pub(crate) engine: Engine,
-    monitor: Monitor,
+    pub(crate) monitor: Monitor,
     pub(crate) failures: Vec<String>,
     pub(crate) trace: u64,
     pub(crate) bytes_up: u64,

@@ -279,13 +279,26 @@ impl Requests {
         self.turn(class).push_back(id);
     }
 
-    /// Drops what is staged for a request.
+    /// Drops what is staged for a request. Those whom it crowded out may go on.
     fn unstage(&mut self, id: u64) {
         let Some(request) = self.running.get_mut(&id) else { return };
         if let Some(staged) = request.staged.take() {
-            self.staged_bytes = self.staged_bytes.saturating_sub(staged.payload.len());
             for turns in &mut self.turns {
                 turns.retain(|waiting| *waiting != id);
+            }
+            self.release(staged.payload.len());
+        }
+    }
+
+    /// A frame of `bytes` no longer waits. When others are no longer crowded out, those who were told so are
+    /// woken.
+    fn release(&mut self, bytes: usize) {
+        self.staged_bytes = self.staged_bytes.saturating_sub(bytes);
+        if self.crowded && self.staged_bytes < self.max_staged_bytes {
+            self.crowded = false;
+            let ids: Vec<u64> = self.running.keys().copied().collect();
+            for id in ids {
+                self.wake(id);
             }
         }
     }
@@ -311,7 +324,6 @@ impl Requests {
         let id = self.next_turn()?;
         let request = self.running.get_mut(&id)?;
         let staged = request.staged.take()?;
-        self.staged_bytes = self.staged_bytes.saturating_sub(staged.payload.len());
         let message_type = request.kind.message_type();
         if staged.last {
             self.running.remove(&id);
@@ -321,20 +333,20 @@ impl Requests {
             request.written_bytes = request.written_bytes.saturating_add(bytes);
             self.wake(id);
         }
-        self.disperse();
+        self.release(staged.payload.len());
         Some(DataFrame { message_type, payload: staged.payload })
     }
 
     fn next_turn(&mut self) -> Option<u64> {
-        self.frames_in_turn = self.frames_in_turn.saturating_add(1);
         let waiting = |turns: &&mut VecDeque<u64>| !turns.is_empty();
-        let turns = if self.frames_in_turn >= FAIR_TURN {
-            self.frames_in_turn = 0;
-            self.turns.iter_mut().rev().find(waiting)
+        let is_fair_turn = self.frames_in_turn.saturating_add(1) >= FAIR_TURN;
+        let turns = if is_fair_turn {
+            self.turns.iter_mut().rev().find(waiting)?
         } else {
-            self.turns.iter_mut().find(waiting)
+            self.turns.iter_mut().find(waiting)?
         };
-        turns?.pop_front()
+        self.frames_in_turn = if is_fair_turn { 0 } else { self.frames_in_turn.saturating_add(1) };
+        turns.pop_front()
     }
 
     /// Owes the engine a `Writable` where it was refused and would no longer be.
@@ -346,17 +358,6 @@ impl Requests {
                 self.crowded = true;
             } else {
                 self.tell(id);
-            }
-        }
-    }
-
-    /// When others no longer crowd the writer: wakes those who were told so.
-    fn disperse(&mut self) {
-        if self.crowded && self.staged_bytes < self.max_staged_bytes {
-            self.crowded = false;
-            let ids: Vec<u64> = self.running.keys().copied().collect();
-            for id in ids {
-                self.wake(id);
             }
         }
     }

@@ -34,15 +34,14 @@ pub(crate) struct Monitor {
     refused: BTreeSet<u64>,
     acked: u64,
     acked_by_level: [u64; 3],
-    pub(crate) up_frames: u64,
-    pub(crate) down_frames: u64,
+    /// Control frames that the server wrote.
+    pub(crate) control_down: u64,
     pub(crate) failures: Vec<String>,
 }
 
 impl Monitor {
     pub(crate) fn client_wrote(&mut self, bytes: &[u8]) {
         for (message_type, payload) in frames(&mut self.up, bytes) {
-            self.up_frames += 1;
             let cost = payload.len() as u64 + 19;
             match Message::decode(message_type, &payload).unwrap() {
                 Message::Hello(hello) => {
@@ -78,7 +77,7 @@ impl Monitor {
 
     pub(crate) fn server_wrote(&mut self, bytes: &[u8], engine: &Engine) {
         for (message_type, payload) in frames(&mut self.down, bytes) {
-            self.down_frames += 1;
+            self.control_down += u64::from(!matches!(message_type, 1 | 4 | 0x10));
             let cost = payload.len() as u64 + 19;
             match Message::decode(message_type, &payload).unwrap() {
                 Message::Welcome(welcome) => self.work.limit = welcome.work,

@@ -107,6 +107,26 @@ fn a_steady_control_rate_is_no_flood() {
 }
 
 #[test]
+fn an_honest_session_earns_the_control_that_it_needs() {
+    let plan = super::sessions::submits(12_000, 0, 0);
+    let mut setup = crate::proto::harness::Setup::new(1, plan);
+    // Every operation alone: a Credit and an Ack for each, 24,000 in about a second.
+    setup.server.work.frames = 1;
+    setup.line.latency = std::time::Duration::from_micros(5);
+    setup.line.jitter = std::time::Duration::ZERO;
+    setup.rules.decide = std::time::Duration::from_micros(1);
+    setup.rules.sync = std::time::Duration::ZERO;
+    let mut world = crate::proto::harness::World::new(setup);
+    assert!(world.run_to_the_end(at(20_000)), "{:?}", world.client.close_reason());
+    assert_eq!(world.verdict(), Vec::<String>::new());
+    assert!(
+        world.monitor.control_down > CONTROL_BURST + 200 * 20,
+        "{} control frames",
+        world.monitor.control_down
+    );
+}
+
+#[test]
 fn acks_end_at_the_control_budget() {
     let (mut client, mut peer) = greeted(Outbox::default());
     client.submit(AckLevel::Durable, crate::proto::harness::body(1, 0).groups()).unwrap();

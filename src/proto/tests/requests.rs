@@ -109,6 +109,32 @@ fn a_parked_request_is_told_when_credit_came_and_one_frame_waits_at_most() {
     assert_eq!(server.respond(&rows(1, true)), Err(Misuse::UnknownRequest(1)));
 }
 
+/// Found by the simulation: a frame that was dropped by a cancel left those behind it waiting for ever.
+#[test]
+fn whoever_is_crowded_out_goes_on_when_the_frame_in_the_way_is_written_or_dropped() {
+    type Step = fn(&mut Connection<Server>, &mut Peer);
+    let steps: [Step; 3] = [
+        |server, peer| assert_eq!(types(server, peer).len(), 1),
+        |server, peer| server.handle_bytes(Time::ZERO, &peer.frame(&Message::Cancel(Cancel { id: 1 }))),
+        |server, _| server.fail(1, &RefusalText::new(ErrorCode::Internal)).unwrap(),
+    ];
+    for step in steps {
+        let (mut server, mut peer) = welcomed(ServerConfig { staged_bytes: 1, ..ServerConfig::default() });
+        for message in [query(1, CREDIT), subscribe(2, CREDIT)] {
+            server.handle_bytes(Time::ZERO, &peer.frame(&message));
+            assert!(matches!(server.poll_event(), Some(ServerEvent::Request { .. })));
+        }
+        assert_eq!(server.respond(&rows(1, false)), Ok(Delivery::Taken));
+        assert_eq!(server.deliver(&event(2, EventKind::CaughtUp)), Ok(Delivery::Busy));
+        assert!(server.poll_event().is_none());
+        step(&mut server, &mut peer);
+        let events: Vec<_> = std::iter::from_fn(|| server.poll_event()).collect();
+        let woken = |event: &ServerEvent| matches!(event, ServerEvent::Writable { id: 2 });
+        assert!(events.iter().any(woken), "{events:?}");
+        assert_eq!(server.deliver(&event(2, EventKind::CaughtUp)), Ok(Delivery::Taken));
+    }
+}
+
 #[test]
 fn the_order_is_control_outcomes_events_results() {
     let (mut server, mut peer) = running(CREDIT);
@@ -134,6 +160,51 @@ fn the_order_is_control_outcomes_events_results() {
         MessageType::QueryResponse,
     ];
     assert_eq!(types(&mut server, &mut peer), expected);
+}
+
+#[test]
+fn no_class_starves_behind_one_that_always_waits() {
+    let plenty = CreditLimit { frames: 1_000, bytes: 1 << 20 };
+    let (mut server, mut peer) = running(plenty);
+    assert_eq!(server.respond(&rows(1, true)), Ok(Delivery::Taken));
+    let mut order = Vec::new();
+    // One frame a batch: the next event is always there before the writer comes again.
+    for _ in 0..10 {
+        assert_eq!(server.deliver(&event(2, EventKind::Heartbeat)), Ok(Delivery::Taken));
+        let (core, role) = server.server_role();
+        let mut out = Vec::new();
+        assert!(crate::proto::connection::Role::write_data(role, core, &mut out));
+        order.extend(peer.read(&out).into_iter().map(|(found, _)| found));
+        if order.contains(&MessageType::QueryResponse) {
+            break;
+        }
+    }
+    assert_eq!(order.len(), usize::try_from(crate::proto::limits::FAIR_TURN).unwrap(), "{order:?}");
+}
+
+#[test]
+fn short_answers_overtake_what_has_become_bulk() {
+    let plenty = CreditLimit { frames: 1_000, bytes: 1 << 30 };
+    let (mut server, mut peer) = welcomed(ServerConfig::default());
+    for id in [1, 2] {
+        server.handle_bytes(Time::ZERO, &peer.frame(&query(id, plenty)));
+        assert!(server.poll_event().is_some());
+    }
+    let bytes = vec![0; 50_000];
+    let mut large = crate::wire::message::RowsBuilder::new();
+    let record = crate::wire::FramedRecord::new(&bytes).unwrap();
+    large.push(crate::wire::message::Row { seq: 0, record }).unwrap();
+    let large = QueryResponse { rows: large.rows(), ..rows(1, false) };
+    let mut overtaken = Vec::new();
+    for _ in 0..8 {
+        assert_eq!(server.respond(&large), Ok(Delivery::Taken));
+        assert_eq!(server.respond(&rows(2, false)), Ok(Delivery::Taken));
+        let read = written(&mut server, &mut peer, Time::ZERO);
+        let first = u64::from_be_bytes(*read[0].1.first_chunk().unwrap());
+        overtaken.push(first == 2);
+    }
+    // 256 KiB are passed with the sixth frame of 50,000 bytes.
+    assert_eq!(overtaken, [false, false, false, false, false, false, true, true]);
 }
 
 #[test]
