@@ -158,9 +158,7 @@ impl<D: Dial> Driver<D> {
         };
         match dialled {
             Ok(stream) => self.session(stream).await,
-            Err(error) => {
-                Failed { error: error.into(), next: Next::Retry(Duration::ZERO), welcomed: false }
-            }
+            Err(error) => Failed { error: error.into(), next: Next::Retry(Duration::ZERO), welcomed: false },
         }
     }
 

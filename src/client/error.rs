@@ -128,8 +128,18 @@ impl Ending {
 
     /// One line: what happened, and what to do.
     fn text(&self) -> String {
-        let advice = self.code().map_or("Connect again.", ErrorCode::advice);
-        sentence(&self.reason.to_string(), advice)
+        let what = match self.code() {
+            Some(code) => format!("{} ({code})", self.reason.to_string().trim_end_matches('.')),
+            None => self.reason.to_string(),
+        };
+        let advice = match (&self.reason, self.code()) {
+            (CloseReason::Lost | CloseReason::TimedOut(_), _) => {
+                "Connect again; if it stays: is it a BlazeDB server that listens there?"
+            }
+            (_, Some(code)) => code.advice(),
+            (_, None) => "Connect again.",
+        };
+        sentence(&what, advice)
     }
 }
 

@@ -124,6 +124,41 @@ impl Client {
         Ok(Put { id, receipt })
     }
 
+    /// As [`Self::put`], without waiting for the outcome: the record's id, and its outcome to come. Waits while the window
+    /// of unacknowledged operations is full.
+    ///
+    /// # Errors
+    /// [`Error`]: it was not taken.
+    pub async fn begin_put(&self, collection: &str, record: Record) -> Result<(Uuid, Pending), Error> {
+        self.begin(collection, record, Write::Upsert { skip_unchanged: false }).await
+    }
+
+    /// As [`Self::insert`], without waiting for the outcome.
+    ///
+    /// # Errors
+    /// As [`Self::begin_put`].
+    pub async fn begin_insert(&self, collection: &str, record: Record) -> Result<(Uuid, Pending), Error> {
+        self.begin(collection, record, Write::Insert).await
+    }
+
+    async fn begin(
+        &self,
+        collection: &str,
+        mut record: Record,
+        how: Write,
+    ) -> Result<(Uuid, Pending), Error> {
+        let id = with_id(&mut record)?;
+        Ok((id, self.submit(records::write(collection, &record, how)?).await?))
+    }
+
+    /// As [`Self::delete`], without waiting for the outcome.
+    ///
+    /// # Errors
+    /// As [`Self::begin_put`].
+    pub async fn begin_delete(&self, collection: &str, id: Uuid) -> Result<Pending, Error> {
+        self.submit(records::delete(collection, id)?).await
+    }
+
     /// Sets and removes top-level fields of a record.
     ///
     /// # Errors

@@ -13,6 +13,7 @@
 //!   once and its first outcome is told.
 //! - **Reading.** [`Client::scan`] answers [`Pages`]; a reader that does not read holds up nobody else, since each
 //!   answer has credit of its own. A question that was not answered in part is asked again on the next connection.
+//!   A question may overtake operations that were submitted before it: [`Client::at_least`] makes it see them.
 //!
 //! This module knows nothing of files, terminals or the server's insides.
 

@@ -49,7 +49,9 @@ impl Refused {
 
     fn text(&self) -> String {
         match self.code {
-            Some(code) => sentence(&format!("{} ({code})", self.message.trim_end_matches('.')), code.advice()),
+            Some(code) => {
+                sentence(&format!("{} ({code})", self.message.trim_end_matches('.')), code.advice())
+            }
             None => {
                 let advice = "The server is newer than this client: see its errors.md.";
                 sentence(&format!("{} (code {})", self.message.trim_end_matches('.'), self.number), advice)
@@ -75,7 +77,9 @@ impl From<Refusal> for Refused {
 
 /// The time after which the server asks to be tried again, in milliseconds; 0 for none.
 pub(super) fn retry_after_ms(refusal: &Refusal) -> u64 {
-    let Ok(Message::Error(error)) = Message::decode(MessageType::Error as u8, &refusal.payload) else { return 0 };
+    let Ok(Message::Error(error)) = Message::decode(MessageType::Error as u8, &refusal.payload) else {
+        return 0;
+    };
     match error.detail.get("retry_after_ms") {
         Some(ValueView::Int(milliseconds)) => u64::try_from(milliseconds).unwrap_or(0),
         _ => 0,

@@ -57,10 +57,13 @@ pub(super) enum Write {
 pub(super) fn write(collection: &str, record: &Record, how: Write) -> Result<OperationBody, InputError> {
     let bytes = encode(record)?;
     let record = framed(&bytes)?;
-    one(collection, match how {
-        Write::Insert => Action::Insert(record),
-        Write::Upsert { skip_unchanged } => Action::Upsert { record, skip_unchanged },
-    })
+    one(
+        collection,
+        match how {
+            Write::Insert => Action::Insert(record),
+            Write::Upsert { skip_unchanged } => Action::Upsert { record, skip_unchanged },
+        },
+    )
 }
 
 /// The body that patches one record.

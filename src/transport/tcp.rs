@@ -65,8 +65,7 @@ pub async fn connect(url: &Url) -> Result<TcpStream, ConnectError> {
 
 async fn try_connect(url: &Url) -> Result<TcpStream, ConnectError> {
     let found = lookup_host((url.host(), url.port())).await;
-    let unknown =
-        |cause| ConnectError::UnknownHost { host: url.host().to_owned(), cause: Arc::new(cause) };
+    let unknown = |cause| ConnectError::UnknownHost { host: url.host().to_owned(), cause: Arc::new(cause) };
     let addresses: Vec<SocketAddr> = found.map_err(unknown)?.collect();
     let stream = TcpStream::connect(addresses.as_slice()).await.map_err(|error| failed(url, error))?;
     stream.set_nodelay(NO_DELAY).map_err(|error| failed(url, error))?;

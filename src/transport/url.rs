@@ -98,11 +98,7 @@ impl Url {
 
 impl Default for Url {
     fn default() -> Self {
-        Self {
-            host: DEFAULT_HOST.to_owned(),
-            port: DEFAULT_PORT,
-            database: DEFAULT_DATABASE.to_owned(),
-        }
+        Self { host: DEFAULT_HOST.to_owned(), port: DEFAULT_PORT, database: DEFAULT_DATABASE.to_owned() }
     }
 }
 

@@ -14,8 +14,10 @@
 mod values;
 
 mod allocations;
+mod cli_client;
 mod cli_frames;
 mod cli_record;
+mod client;
 mod fuzz_seeds;
 mod generated;
 mod golden;
@@ -24,3 +26,4 @@ mod json_properties;
 mod order_properties;
 mod protocol;
 mod readme;
+mod test_server;
