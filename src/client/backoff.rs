@@ -22,7 +22,7 @@ impl Backoff {
         let factor = 1u32.checked_shl(self.failures).unwrap_or(u32::MAX);
         let span = FIRST_DELAY.saturating_mul(factor).min(MAX_DELAY);
         self.failures = self.failures.saturating_add(1).min(u32::BITS);
-        let half = span / 2;
+        let half = span.checked_div(2).unwrap_or(span);
         let nanos = u64::try_from(half.as_nanos()).unwrap_or(u64::MAX).max(1);
         half.saturating_add(Duration::from_nanos(entropy.checked_rem(nanos).unwrap_or(0)))
     }

@@ -158,10 +158,10 @@ async fn over_connections_that_break_every_operation_has_one_outcome_and_one_eff
         let client = open(&world, treat, Options { patience: None, ..Options::default() }).await.unwrap();
         let mut pending = Vec::new();
         for n in 0..OPERATIONS {
+            let value = Value::from(i64::try_from(n).unwrap());
             // Every third repeats the id before it, and is refused.
             let id = if n % 3 == 2 { n - 1 } else { n };
-            let (_, outcome) =
-                client.begin_insert("c", numbered(id, &[("n", (n as i64).into())])).await.unwrap();
+            let (_, outcome) = client.begin_insert("c", numbered(id, &[("n", value)])).await.unwrap();
             pending.push(outcome);
             if n % 50 == 49 {
                 // It may overtake the operations; what it must not be is interrupted.

@@ -82,7 +82,8 @@ impl World {
                 Ok(false) => unchanged += 1,
                 Err(code) => {
                     let mut refusal = RefusalText::new(code);
-                    refusal.detail = EncodedDict::new([("item", item as i64)].into_iter().collect()).unwrap();
+                    let item = i64::try_from(item).unwrap();
+                    refusal.detail = EncodedDict::new([("item", item)].into_iter().collect()).unwrap();
                     return Verdict { position: self.position(), unchanged: 0, refusal: Some(refusal) };
                 }
             }
