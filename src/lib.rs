@@ -7,6 +7,7 @@
 //! - [`blazebinary`]: values, records, the codec, the total order, typed JSON;
 //! - [`wire`]: frames and messages over plain buffers;
 //! - [`proto`]: the connection protocol as a pure state machine, without IO;
+//! - [`log`]: the segments, their recovery, positions;
 //! - `transport`: frames over byte streams, URLs, connecting (feature `net`);
 //! - `client`: the client of a served database (feature `net`).
 //!
@@ -30,6 +31,7 @@ pub mod blazebinary;
 pub mod cli;
 #[cfg(feature = "net")]
 pub mod client;
+pub mod log;
 pub mod proto;
 #[cfg(feature = "net")]
 pub mod transport;

@@ -51,8 +51,8 @@ impl Date {
         Self(nearest_seconds(unix_nanos.saturating_sub(EPOCH_UNIX_SECONDS.saturating_mul(NANOS_PER_SECOND))))
     }
 
-    /// The RFC 3339 text in UTC, if there is one that [`Date::parse`] reads back to the same bits: years 0 to
-    /// 9999 and at most nine digits of a second.
+    /// The RFC 3339 text in UTC with the fewest digits of a second that [`Date::parse`] reads back to the same bits,
+    /// if there is one: years 0 to 9999 and at most nine digits.
     ///
     /// ```
     /// use blazedb::blazebinary::Date;
@@ -60,15 +60,9 @@ impl Date {
     /// assert_eq!(Date::from_seconds(f64::NAN).to_rfc3339(), None);
     /// ```
     pub fn to_rfc3339(self) -> Option<String> {
-        // Beyond ±2^53 seconds no calendar year has four digits; the bound also makes the casts exact.
-        if !self.0.is_finite() || self.0.abs() >= 9_007_199_254_740_992.0 {
-            return None;
-        }
-        let whole = self.0.floor();
-        #[expect(clippy::cast_possible_truncation, reason = "bounded above; the fraction is at most 1e9")]
-        let since_epoch = SignedDuration::new(whole as i64, ((self.0 - whole) * 1e9).round() as i32);
-        let time = EPOCH.checked_add(since_epoch).ok().filter(|time| time.year() >= 0)?;
+        let time = EPOCH.checked_add(shortest_decimal(self.0)?).ok().filter(|time| time.year() >= 0)?;
         let text = format!("{time}Z");
+        // −0 is what remains: its text reads back as +0.
         let exact = Self::parse(&text).is_ok_and(|back| back == self);
         exact.then_some(text)
     }
@@ -145,6 +139,19 @@ fn nearest_seconds(nanos: i128) -> f64 {
     format!("{sign}{whole}.{fraction:09}").parse().unwrap_or(f64::NAN)
 }
 
+/// The decimal of fewest digits that reads back to `seconds`, which is how the standard library writes a double; none
+/// if nine digits behind the point are too few for it, or if it is no number that a calendar could hold.
+fn shortest_decimal(seconds: f64) -> Option<SignedDuration> {
+    let text = seconds.abs().to_string();
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    if fraction.len() > MAX_FRACTION_DIGITS {
+        return None;
+    }
+    let nanos = format!("{fraction:0<MAX_FRACTION_DIGITS$}");
+    let magnitude = SignedDuration::new(whole.parse().ok()?, nanos.parse().ok()?);
+    if seconds.is_sign_negative() { magnitude.checked_neg() } else { Some(magnitude) }
+}
+
 impl PartialEq for Date {
     fn eq(&self, other: &Self) -> bool {
         self.0.to_bits() == other.0.to_bits()
@@ -194,6 +201,20 @@ mod tests {
         assert_eq!(Date::from_seconds(first - 1.0).to_rfc3339(), None);
         assert_eq!(Date::from_seconds(last + 1.0).to_rfc3339(), None);
         assert_eq!(Date::parse("9999-12-31T23:59:59-23:59").unwrap().seconds(), last + 86_340.0);
+    }
+
+    #[test]
+    fn a_fraction_is_written_with_the_fewest_digits_that_read_back() {
+        for text in [
+            "2013-01-01T10:00:00.1Z",
+            "2013-01-01T10:00:00.123Z",
+            "2026-12-01T09:00:00.123456Z",
+            "1999-12-31T23:59:59.9Z",
+            "2001-01-01T00:00:00.000000001Z",
+            "9999-12-31T23:59:59.999Z",
+        ] {
+            assert_eq!(Date::parse(text).unwrap().to_rfc3339().as_deref(), Some(text));
+        }
     }
 
     #[test]

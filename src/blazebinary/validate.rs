@@ -9,7 +9,8 @@ use super::key_order::{KeyScan, KeySequence, text_is_ascii};
 use super::limits::{MAX_NESTING, MAX_RECORD_BYTES};
 use super::reader::Reader;
 use super::token::{
-    CHECKSUM_BYTES, ENTRY_KEY_HEAD_BYTES, FieldKey, MAGIC, NAMED_KEY_HEAD_BYTES, Token, entry_key, tag,
+    CHECKSUM_BYTES, ENTRY_KEY_HEAD_BYTES, FieldKey, HEADER_BYTES, MAGIC, NAMED_KEY_HEAD_BYTES, Token,
+    entry_key, tag,
 };
 use super::view::ValueView;
 
@@ -24,40 +25,42 @@ pub(super) struct Envelope<'a> {
 /// Reads header and checksum. In layout 2 the checksum is compared here, before any field is looked at.
 pub(super) fn envelope(bytes: &[u8]) -> Result<Envelope<'_>, DecodeError> {
     let mut reader = Reader::new(bytes);
-    let truncated = || Kind::Truncated.at(bytes.len());
-    if reader.array().ok_or_else(truncated)? != MAGIC {
+    if reader.array().ok_or_else(|| Kind::Truncated.at(0))? != MAGIC {
         return Err(Kind::BadMagic.at(0));
     }
     let at = reader.offset();
-    let layout = match reader.u8().ok_or_else(truncated)? {
+    let layout = match reader.u8().ok_or_else(|| Kind::Truncated.at(at))? {
         1 => Layout::V1,
         2 => Layout::V2,
         other => return Err(Kind::UnsupportedLayout(other).at(at)),
     };
-    let count = reader.u16().ok_or_else(truncated)?;
+    let at = reader.offset();
+    let count = reader.u16().ok_or_else(|| Kind::Truncated.at(at))?;
     let body = match layout {
         Layout::V1 => bytes,
-        Layout::V2 => {
-            let (body, stored) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or_else(truncated)?;
-            if body.len() < reader.offset() {
-                return Err(truncated());
-            }
-            let (stored, computed) = (u32::from_be_bytes(*stored), crc32fast::hash(body));
-            if stored != computed {
-                return Err(Kind::ChecksumMismatch { stored, computed }.at(body.len()));
-            }
-            body
-        }
+        Layout::V2 => before_checksum(bytes)?,
     };
     let mut fields = Reader::new(body);
-    fields.bytes(reader.offset()).ok_or_else(truncated)?;
+    fields.bytes(HEADER_BYTES).ok_or_else(|| Kind::Truncated.at(HEADER_BYTES))?;
     Ok(Envelope { layout, count, fields })
+}
+
+/// What a layout 2 record holds before its checksum, once that was found to be right.
+fn before_checksum(bytes: &[u8]) -> Result<&[u8], DecodeError> {
+    let split = bytes.split_last_chunk::<CHECKSUM_BYTES>().filter(|(body, _)| body.len() >= HEADER_BYTES);
+    let (body, stored) = split.ok_or_else(|| Kind::Truncated.at(HEADER_BYTES))?;
+    let (stored, computed) = (u32::from_be_bytes(*stored), crc32fast::hash(body));
+    if stored == computed {
+        Ok(body)
+    } else {
+        Err(Kind::ChecksumMismatch { stored, computed }.at(body.len()))
+    }
 }
 
 /// Checks that `bytes` are one record in canonical form.
 pub(super) fn canonical_record(bytes: &[u8]) -> Result<Envelope<'_>, DecodeError> {
     if bytes.len() > MAX_RECORD_BYTES {
-        return Err(Kind::RecordTooLarge.at(MAX_RECORD_BYTES));
+        return Err(Kind::RecordTooLarge.at(0));
     }
     let envelope = envelope(bytes)?;
     let rest = canonical_fields(envelope.fields, envelope.count)?;
@@ -112,6 +115,7 @@ fn canonical_value(start: Reader<'_>, room: usize) -> Result<Reader<'_>, DecodeE
             }
         }
         Token::String(text) if text.len() <= tag::SHORT_STRING_MAX_BYTES => {
+            utf8(text, start.offset())?;
             return Err(Kind::NonCanonicalString.at(start.offset()));
         }
         Token::String(text) => {

@@ -74,7 +74,7 @@ pub enum ClientEvent {
         /// The server's clock.
         clock: Clock,
     },
-    /// The server said Goodbye: nothing new is begun.
+    /// The server said Goodbye: nothing new is begun, and requests are over.
     Goodbye(Parting),
     /// The end. Take the [`Outbox`] for the next connection.
     Closed(CloseReason),
@@ -369,6 +369,8 @@ impl Role for Client {
         let told = told.or_else(|| self.notice.take().map(ClientEvent::Notice));
         told.or_else(|| self.echo.take().map(|(round_trip, clock)| ClientEvent::Echo { round_trip, clock }))
     }
+
+    fn handle_close(&mut self) {}
 
     fn closed(reason: CloseReason) -> ClientEvent {
         ClientEvent::Closed(reason)

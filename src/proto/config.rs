@@ -57,8 +57,7 @@ impl ServerConfig {
     /// may pass it, one refusal per operation and request, and the ledgers' entries. A batch of output is the
     /// driver's.
     pub const fn memory_bound(&self) -> usize {
-        let window = self.work.bytes;
-        let window = if window > usize::MAX as u64 { usize::MAX } else { saturating_usize(window) };
+        let window = saturating_usize(self.work.bytes);
         let frames = saturating_usize(self.work.frames);
         let refusals = (self.operation_window as usize)
             .saturating_add(self.request_limit as usize)
@@ -107,5 +106,30 @@ impl ClientConfig {
             compression: true,
             first_sequence: 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::ServerEvent;
+    use crate::proto::outcomes::Covered;
+    use crate::proto::requests::REQUEST_BYTES;
+
+    #[test]
+    fn entries_are_as_small_as_the_bound_counts_them() {
+        for bytes in [size_of::<ServerEvent>(), size_of::<Covered>(), REQUEST_BYTES] {
+            assert!(bytes <= ENTRY_BYTES, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn the_default_bound_is_what_the_documents_say() {
+        // Four frames of 2 MiB and 19 bytes, 4 MiB of window, 1 MiB staged, 1,280 refusals of 4 KiB, 3,328 entries.
+        let expected = 4 * ((2 << 20) + 19) + (4 << 20) + (1 << 20) + 1_280 * 4_096 + 3_328 * 512;
+        assert_eq!(ServerConfig::default().memory_bound(), expected);
+        let mut endless = ServerConfig::default();
+        (endless.work.frames, endless.work.bytes) = (u64::MAX, u64::MAX);
+        assert_eq!(endless.memory_bound(), usize::MAX);
     }
 }

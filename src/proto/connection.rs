@@ -63,6 +63,8 @@ pub trait Role {
     const ANSWERS_WHEN_SETTLED: bool;
     /// Takes the next thing to tell; `Core`'s own are added behind it.
     fn poll_event(&mut self) -> Option<Self::Event>;
+    /// This side says Goodbye: requests are over.
+    fn handle_close(&mut self);
     /// The end, as this role tells it.
     fn closed(reason: CloseReason) -> Self::Event;
     /// The connection ended: what nobody will take is dropped.
@@ -203,7 +205,7 @@ impl<R: Role> Connection<R> {
         self.role.poll_event().or_else(|| self.core.poll_end().map(R::closed))
     }
 
-    /// Says Goodbye: nothing new is begun, what was admitted is still told, within
+    /// Says Goodbye: nothing new is begun, requests are over, what was admitted is still told, within
     /// [`DRAIN_DEADLINE`](super::limits::DRAIN_DEADLINE).
     ///
     /// # Errors
@@ -213,6 +215,7 @@ impl<R: Role> Connection<R> {
             return Err(Misuse::Closed);
         }
         self.core.farewell.begin(now, parting);
+        self.role.handle_close();
         Ok(())
     }
 

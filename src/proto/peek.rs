@@ -29,11 +29,12 @@ fn malformed(message_type: MessageType, payload: &[u8]) -> Violation {
     }
 }
 
-/// The number and level of an Operation. A level that is not defined counts as durable here: who executes the
-/// operation refuses it.
+/// The number and level of an Operation. A level that is missing or not defined counts as durable here: who
+/// executes the operation refuses it, since a fault behind the number is about the operation alone.
 pub(crate) fn operation(payload: &[u8]) -> Result<(u64, AckLevel), Violation> {
-    let (number, level) = head(MessageType::Operation, payload)?;
-    Ok((number, AckLevel::from_byte(level).unwrap_or(AckLevel::Durable)))
+    let mut reader = Reader::new(payload);
+    let Some(number @ 1..) = reader.u64() else { return Err(malformed(MessageType::Operation, payload)) };
+    Ok((number, reader.u8().and_then(AckLevel::from_byte).unwrap_or(AckLevel::Durable)))
 }
 
 /// The id of a QueryResponse, and whether it is the last of its answer.
@@ -77,6 +78,7 @@ mod tests {
         }
         assert_eq!(operation(&[0, 0, 0, 0, 0, 0, 0, 5, 0]), Ok((5, AckLevel::Accepted)));
         assert_eq!(operation(&[0, 0, 0, 0, 0, 0, 0, 5, 9]), Ok((5, AckLevel::Durable)));
+        assert_eq!(operation(&[0, 0, 0, 0, 0, 0, 0, 5]), Ok((5, AckLevel::Durable)));
     }
 
     #[test]

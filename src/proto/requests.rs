@@ -85,6 +85,9 @@ struct Request {
     written_bytes: u64,
 }
 
+/// What a running request takes beside the bytes that it points to.
+pub(crate) const REQUEST_BYTES: usize = size_of::<Request>();
+
 impl Request {
     fn can_take(&self) -> bool {
         !self.stopping && self.staged.is_none() && self.refusal.is_none() && self.credit.is_open()
@@ -404,7 +407,7 @@ impl Requests {
     /// Bytes held: the staged frames and refusals, and an entry per request.
     pub(crate) fn memory(&self) -> usize {
         let refusals = self.running.values().filter_map(|request| request.refusal.as_ref());
-        let entries = self.running.len().saturating_mul(size_of::<Request>());
+        let entries = self.running.len().saturating_mul(REQUEST_BYTES);
         refusals.map(Vec::len).fold(entries, usize::saturating_add).saturating_add(self.staged_bytes)
     }
 }

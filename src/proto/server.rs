@@ -21,7 +21,7 @@ use super::core::{Core, Inbound, Phase, error_payload, frame_cost};
 use super::credit::{Cost, ReceiveCredit};
 use super::error::{CloseReason, Violation};
 use super::handshake::{Acceptance, HelloInfo, LZ4, choose_version};
-use super::limits::{CANCEL_BURST, CANCELS_PER_SECOND};
+use super::limits::{CANCEL_BURST, CANCELS_PER_SECOND, MAX_OPERATION_WINDOW};
 use super::outcomes::{NumberError, Outcomes, Outgoing};
 use super::peek;
 use super::requests::{CancelEffect, News, RequestKind, Requests};
@@ -138,7 +138,8 @@ impl Connection<Server> {
 }
 
 impl Server {
-    fn new(now: Time, config: ServerConfig) -> Self {
+    fn new(now: Time, mut config: ServerConfig) -> Self {
+        config.operation_window = config.operation_window.clamp(1, MAX_OPERATION_WINDOW);
         let requests = Requests::new(config.request_limit, config.staged_bytes);
         Self {
             state: State::Awaiting,
@@ -425,6 +426,10 @@ impl Role for Server {
             });
         }
         self.goodbye.take().map(ServerEvent::Goodbye)
+    }
+
+    fn handle_close(&mut self) {
+        self.requests.cancel_all();
     }
 
     fn closed(reason: CloseReason) -> ServerEvent {

@@ -26,4 +26,5 @@ mod json_properties;
 mod order_properties;
 mod protocol;
 mod readme;
+mod refusals;
 mod test_server;

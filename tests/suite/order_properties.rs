@@ -4,7 +4,10 @@ use std::cmp::Ordering;
 
 use blazedb::blazebinary::json::read_value;
 use blazedb::blazebinary::order::{compare, push_key};
-use blazedb::blazebinary::{Reader, Value, encode_value, read_canonical_value};
+use blazedb::blazebinary::{
+    COMMON_FIELD_COUNT, FieldId, Layout, Reader, Record, Value, encode_value, encoded_length,
+    read_canonical_value,
+};
 use proptest::prelude::*;
 
 use crate::values::{bushes, config, dates, doubles, ints, texts, values};
@@ -52,6 +55,7 @@ proptest! {
         prop_assert_eq!(compare(&a, &a), Ordering::Equal);
         prop_assert_eq!(key(&a).cmp(&key(&b)), expected);
         let (a_bytes, b_bytes) = (bytes(&a), bytes(&b));
+        prop_assert!(key(&a).len() <= 6 * a_bytes.len(), "a key is at most six times as long");
         let a_view = read_canonical_value(&mut Reader::new(&a_bytes)).unwrap();
         let b_view = read_canonical_value(&mut Reader::new(&b_bytes)).unwrap();
         prop_assert_eq!(compare(a_view, b_view), expected);
@@ -82,6 +86,23 @@ proptest! {
     fn integers_and_doubles_share_one_exact_order(int in ints(), double in doubles()) {
         prop_assert_eq!(compare(&Value::Int(int), &Value::Double(double)), int_against_double(int, double));
     }
+}
+
+/// The records whose keys grow most: a common name is one byte in the record and whole in the key.
+#[test]
+fn the_key_of_a_record_is_at_most_eight_times_as_long() {
+    let names = (1..=COMMON_FIELD_COUNT as u8).map(|byte| FieldId::from_byte(byte).unwrap().name());
+    let mut names: Vec<&str> = names.collect();
+    names.sort_by_key(|name| std::cmp::Reverse(name.len()));
+    let mut greatest = 0.0f64;
+    for count in 1..=names.len() {
+        let record: Record = names[..count].iter().map(|name| (*name, 1i64)).collect();
+        let length = encoded_length(&record, Layout::V1).unwrap();
+        let mut key = Vec::new();
+        push_key(&record, &mut key);
+        greatest = greatest.max(key.len() as f64 / length as f64);
+    }
+    assert!(greatest > 6.0 && greatest <= 8.0, "{greatest}");
 }
 
 #[test]

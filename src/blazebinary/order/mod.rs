@@ -59,7 +59,8 @@ pub fn compare<'a, 'b>(a: impl Into<ValueRef<'a>>, b: impl Into<ValueRef<'b>>) -
     compare_values(a.into(), b.into())
 }
 
-/// Appends the key of a value to `out`. A key is at most six times as long as the encoding.
+/// Appends the key of a value to `out`. A key is at most six times as long as the encoding, that of a whole record at
+/// most eight times.
 pub fn push_key<'a>(value: impl Into<ValueRef<'a>>, out: &mut Vec<u8>) {
     // One buffer serves the normal forms of all keys of dicts.
     push_value(value.into(), out, &mut String::new());

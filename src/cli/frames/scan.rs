@@ -74,7 +74,15 @@ enum Look {
     Incomplete { wire_bytes: usize },
 }
 
-/// Reads a capture piece by piece; holds little more than the largest frame.
+/// What a search for the next frame came to.
+enum Search {
+    /// It begins so many bytes from here.
+    Frame(usize),
+    /// None begins in so many bytes from here.
+    Nothing { searched: usize },
+}
+
+/// Reads a capture piece by piece; holds little more than the largest frame, whatever the capture is.
 pub(super) struct Scanner<R> {
     source: R,
     window: Vec<u8>,
@@ -142,12 +150,12 @@ impl<R: Read> Scanner<R> {
     fn end_inside(&mut self, wanted: usize, why: Damage) -> io::Result<Option<Found>> {
         let from_start = self.rest().iter().zip(MAGIC).all(|(byte, magic)| *byte == magic);
         match self.find_frame()? {
-            None if from_start => {
+            Search::Nothing { .. } if from_start => {
                 let (offset, bytes) = (self.offset, to_u64(self.rest().len()));
                 self.advance(self.rest().len());
                 Ok(Some(Found::CutOff { offset, bytes, wanted: to_u64(wanted) }))
             }
-            found => Ok(Some(self.skip(found.unwrap_or(self.rest().len()), why))),
+            Search::Nothing { searched: bytes } | Search::Frame(bytes) => Ok(Some(self.skip(bytes, why))),
         }
     }
 
@@ -156,35 +164,37 @@ impl<R: Read> Scanner<R> {
         let offset = self.offset;
         let mut skipped = 0u64;
         loop {
-            if let Some(at) = self.find_frame()? {
-                self.advance(at);
-                let bytes = skipped.saturating_add(to_u64(at));
-                return Ok(Some(Found::Skipped { offset, bytes, why }));
-            }
-            // What was searched goes, but for what may be the beginning of a magic.
-            let searched = self.rest().len().saturating_sub(if self.ended { 0 } else { MAGIC.len() });
-            skipped = skipped.saturating_add(to_u64(searched));
-            self.advance(searched);
-            if self.ended {
+            let (passed, found) = match self.find_frame()? {
+                Search::Frame(at) => (at, true),
+                Search::Nothing { searched } => (searched, false),
+            };
+            skipped = skipped.saturating_add(to_u64(passed));
+            self.advance(passed);
+            if found || (self.ended && self.rest().is_empty()) {
                 return Ok(Some(Found::Skipped { offset, bytes: skipped, why }));
             }
             self.fill(READ_BYTES)?;
         }
     }
 
-    /// How far from here, in the window, the next frame begins that does not begin here. Records open with the
-    /// same magic, so a place counts only if its header is right, its type is known, and a frame or the end
-    /// follows where it ends.
-    fn find_frame(&mut self) -> io::Result<Option<usize>> {
+    /// Looks for the next frame that does not begin here. Records open with the same magic, so a place counts only
+    /// if its header is right, its type is known, and a frame or the end follows where it ends. To look there, bytes
+    /// are read ahead; so a search ends after [`READ_BYTES`], for the caller to let go of what was searched.
+    fn find_frame(&mut self) -> io::Result<Search> {
         let mut from = 1usize;
         loop {
             let behind = self.rest().get(from..).unwrap_or_default();
             let Some(at) = behind.windows(MAGIC.len()).position(|bytes| bytes == MAGIC) else {
-                return Ok(None);
+                // What may be the beginning of a magic stays, unless nothing can follow it.
+                let kept = if self.ended { 0 } else { MAGIC.len() };
+                return Ok(Search::Nothing { searched: self.rest().len().saturating_sub(kept) });
             };
             let at = from.saturating_add(at);
             if self.is_frame(at)? {
-                return Ok(Some(at));
+                return Ok(Search::Frame(at));
+            }
+            if at > READ_BYTES && !self.ended {
+                return Ok(Search::Nothing { searched: at });
             }
             from = at.saturating_add(1);
         }

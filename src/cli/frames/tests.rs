@@ -161,3 +161,21 @@ proptest! {
         prop_assert_eq!(skipped, noise.len() as u64);
     }
 }
+
+/// Headers that announce the largest payload and are followed by no frame, again and again: each is looked at with
+/// all that it announces, and let go of.
+#[test]
+fn a_hostile_capture_is_not_held_in_memory() {
+    const CAPTURE_BYTES: usize = 24 << 20;
+    let false_start = [b"BLAZE".as_slice(), &[1, 2, 0, 0x20, 0, 0, 4, 0, 0, 0]].concat();
+    let mut capture = vec![b'x'; CAPTURE_BYTES];
+    for at in (1..CAPTURE_BYTES - (3 << 20)).step_by(1 << 20) {
+        capture[at..at + false_start.len()].copy_from_slice(&false_start);
+    }
+    let mut damage = Damage::default();
+    let used = allocation_counter::measure(|| {
+        damage = print_all(capture.as_slice(), Output::Text, &mut io::sink()).unwrap();
+    });
+    assert_eq!(damage, Damage { places: 1, skipped: CAPTURE_BYTES as u64 });
+    assert!(used.bytes_max < 12 << 20, "{} bytes were held", used.bytes_max);
+}

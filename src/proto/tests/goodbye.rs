@@ -3,7 +3,9 @@
 use super::peer::{Peer, welcomed, written};
 use super::sessions::{WINDOW, at, sorted, submits};
 use crate::proto::harness::{Fate, Setup, Step, World};
-use crate::proto::{CloseReason, Deadline, Misuse, Parting, ServerConfig, SubmitError, Time, Verdict};
+use crate::proto::{
+    CloseReason, Deadline, Misuse, Parting, ServerConfig, ServerEvent, SubmitError, Time, Verdict,
+};
 use crate::wire::message::{AckLevel, Goodbye, Operation};
 use crate::wire::{ErrorCode, Message, MessageType, Position};
 
@@ -97,6 +99,28 @@ fn an_outcome_that_never_comes_ends_after_ten_seconds() {
     assert!(!server.is_closed());
     server.handle_timeout(at(10_000));
     assert_eq!(server.close_reason(), Some(&CloseReason::TimedOut(Deadline::Drain)));
+}
+
+#[test]
+fn a_goodbye_stops_what_runs_whoever_says_it() {
+    for client_first in [true, false] {
+        let (mut server, mut peer) = welcomed(ServerConfig::default());
+        let credit = crate::wire::CreditLimit { frames: 9, bytes: 9_999 };
+        let kind = crate::wire::message::QueryKind::Stats { collection: None };
+        let query = crate::wire::message::Query { id: 1, credit, at_least: None, kind };
+        server.handle_bytes(Time::ZERO, &peer.frame(&Message::Query(query)));
+        assert!(matches!(server.poll_event(), Some(ServerEvent::Request { .. })));
+        if client_first {
+            let goodbye = Message::Goodbye(Goodbye { code: 0, retry_after_ms: 0, message: "" });
+            server.handle_bytes(Time::ZERO, &peer.frame(&goodbye));
+        } else {
+            server.close(Time::ZERO, Parting::default()).unwrap();
+        }
+        assert!(matches!(server.poll_event(), Some(ServerEvent::Cancelled { id: 1 })));
+        server.finish(1, Position::default()).unwrap();
+        let read = written(&mut server, &mut peer, Time::ZERO);
+        assert_eq!(read.iter().map(|(found, _)| *found).collect::<Vec<_>>(), [MessageType::Goodbye]);
+    }
 }
 
 #[test]

@@ -45,7 +45,8 @@ impl Random {
 
     fn words(&mut self, count: usize) -> Value {
         const WORDS: [&str; 12] = [
-            "login", "button", "crashes", "on", "the", "settings", "page", "after", "timeout", "when", "offline", "sync",
+            "login", "button", "crashes", "on", "the", "settings", "page", "after", "timeout", "when",
+            "offline", "sync",
         ];
         Value::String((0..count).map(|_| self.pick(&WORDS)).collect::<Vec<_>>().join(" "))
     }
@@ -136,7 +137,8 @@ fn medians(mut ours: impl FnMut(), mut peers: impl FnMut()) -> (f64, f64) {
         }
         start.elapsed().as_nanos() as f64 / (PASSES_PER_ROUND * RECORDS) as f64
     };
-    let (mut a, mut b): (Vec<f64>, Vec<f64>) = (0..ROUNDS).map(|_| (time(&mut ours), time(&mut peers))).unzip();
+    let (mut a, mut b): (Vec<f64>, Vec<f64>) =
+        (0..ROUNDS).map(|_| (time(&mut ours), time(&mut peers))).unzip();
     let median = |times: &mut Vec<f64>| {
         times.sort_by(f64::total_cmp);
         times[times.len() / 2]
@@ -170,7 +172,10 @@ fn encoded(record: &Record) -> Vec<u8> {
 fn main() {
     let kinds: [(&str, fn(&mut Random) -> Record); 4] =
         [("bug", bug), ("metric", metric), ("log line", log_line), ("40 fields", wide)];
-    println!("{:<10} {:>7} {:>7}  {:>24}  {:>24}  {:>24}", "kind", "blaze B", "json B", "encode ns (ratio)", "view ns (ratio)", "one field ns (ratio)");
+    println!(
+        "{:<10} {:>7} {:>7}  {:>24}  {:>24}  {:>24}",
+        "kind", "blaze B", "json B", "encode ns (ratio)", "view ns (ratio)", "one field ns (ratio)"
+    );
     let mut products = [1.0; 3];
     for (name, make) in kinds {
         let mut random = Random(0x9E37_79B9_7F4A_7C15);
@@ -178,43 +183,61 @@ fn main() {
         let documents: Vec<Json> = records.iter().map(|record| Json::Object(to_map(record))).collect();
         let binary: Vec<Vec<u8>> = records.iter().map(encoded).collect();
         let texts: Vec<String> = documents.iter().map(Json::to_string).collect();
-        let views: Vec<RecordView<'_>> = binary.iter().map(|bytes| RecordView::canonical(bytes).expect("ours")).collect();
-        let (_, middle) = records[0].iter().enumerate().find(|(at, _)| *at == records[0].len() / 2).map(|(at, (key, _))| (at, key.as_str().to_owned())).expect("not empty");
+        let views: Vec<RecordView<'_>> =
+            binary.iter().map(|bytes| RecordView::canonical(bytes).expect("ours")).collect();
+        let (_, middle) = records[0]
+            .iter()
+            .enumerate()
+            .find(|(at, _)| *at == records[0].len() / 2)
+            .map(|(at, (key, _))| (at, key.as_str().to_owned()))
+            .expect("not empty");
 
         let (mut out, mut text) = (Vec::new(), Vec::new());
         let encode = medians(
-            || for record in &records {
-                out.clear();
-                encode_record(black_box(record), Layout::V1, &mut out).expect("within the limits");
-                black_box(&out);
+            || {
+                for record in &records {
+                    out.clear();
+                    encode_record(black_box(record), Layout::V1, &mut out).expect("within the limits");
+                    black_box(&out);
+                }
             },
-            || for document in &documents {
-                text.clear();
-                serde_json::to_writer(&mut text, black_box(document)).expect("plain values");
-                black_box(&text);
+            || {
+                for document in &documents {
+                    text.clear();
+                    serde_json::to_writer(&mut text, black_box(document)).expect("plain values");
+                    black_box(&text);
+                }
             },
         );
         let view = medians(
-            || for bytes in &binary {
-                let view = RecordView::canonical(black_box(bytes)).expect("ours");
-                let mut sum = 0u64;
-                view.walk(|step| {
-                    let key = step.key.map_or(0, |key| key.as_bytes().len() as u64);
-                    sum = sum.wrapping_add(key).wrapping_add(touch(step.value));
-                });
-                black_box(sum);
+            || {
+                for bytes in &binary {
+                    let view = RecordView::canonical(black_box(bytes)).expect("ours");
+                    let mut sum = 0u64;
+                    view.walk(|step| {
+                        let key = step.key.map_or(0, |key| key.as_bytes().len() as u64);
+                        sum = sum.wrapping_add(key).wrapping_add(touch(step.value));
+                    });
+                    black_box(sum);
+                }
             },
-            || for text in &texts {
-                drop(black_box(serde_json::from_str::<Json>(black_box(text)).expect("ours")));
+            || {
+                for text in &texts {
+                    drop(black_box(serde_json::from_str::<Json>(black_box(text)).expect("ours")));
+                }
             },
         );
         let field = medians(
-            || for view in &views {
-                black_box(black_box(view).get(black_box(&middle)).map(touch));
+            || {
+                for view in &views {
+                    black_box(black_box(view).get(black_box(&middle)).map(touch));
+                }
             },
-            || for text in &texts {
-                let lazy = sonic_rs::get(black_box(text.as_str()), &[middle.as_str()]).expect("present");
-                black_box(sonic_rs::JsonValueTrait::is_null(&lazy));
+            || {
+                for text in &texts {
+                    let lazy = sonic_rs::get(black_box(text.as_str()), &[middle.as_str()]).expect("present");
+                    black_box(sonic_rs::JsonValueTrait::is_null(&lazy));
+                }
             },
         );
         let mean = |lengths: Vec<usize>| lengths.iter().sum::<usize>() / RECORDS;
@@ -223,12 +246,16 @@ fn main() {
             "{name:<10} {:>7} {:>7}  {:>24}  {:>24}  {:>24}",
             mean(binary.iter().map(Vec::len).collect()),
             mean(texts.iter().map(String::len).collect()),
-            show(encode), show(view), show(field),
+            show(encode),
+            show(view),
+            show(field),
         );
         for (product, (ours, peers)) in products.iter_mut().zip([encode, view, field]) {
             *product *= peers / ours;
         }
     }
     let [encode, view, field] = products.map(|product: f64| product.powf(0.25));
-    println!("geometric mean: encode {encode:.2}x serde_json, view {view:.2}x serde_json, one field {field:.2}x sonic-rs");
+    println!(
+        "geometric mean: encode {encode:.2}x serde_json, view {view:.2}x serde_json, one field {field:.2}x sonic-rs"
+    );
 }
