@@ -11,8 +11,9 @@
 //! - [`store`]: the ordered view that a log is folded into, and its backends;
 //! - [`engine`]: the decider, the commit path, snapshots, changes;
 //! - [`service`]: a session plus an event of its connection gives replies;
-//! - `transport`: frames over byte streams (feature `net`);
-//! - `server`: the listener, a task a client, upkeep, stopping (feature `net`).
+//! - `transport`: frames over byte streams, URLs, connecting (feature `net`);
+//! - `server`: the listener, a task a client, upkeep, stopping (feature `net`);
+//! - `client`: the client of a served database (feature `net`).
 //!
 //! Everything below `transport` builds without network crates (`--no-default-features`), reads no clock,
 //! socket or disk, and contains no `unsafe` code.
@@ -32,6 +33,8 @@
 pub mod blazebinary;
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "net")]
+pub mod client;
 pub mod engine;
 pub mod log;
 pub mod proto;

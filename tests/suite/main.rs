@@ -14,8 +14,10 @@
 mod values;
 
 mod allocations;
+mod cli_client;
 mod cli_frames;
 mod cli_record;
+mod client;
 mod engine;
 mod fuzz_seeds;
 mod generated;
@@ -31,3 +33,4 @@ mod server_end_to_end;
 mod server_kill;
 mod server_kit;
 mod store;
+mod test_server;
