@@ -7,6 +7,18 @@
 //! Each client keeps IN_FLIGHT inserts of a record of 165 bytes unacknowledged at level durable. Prints inserts a
 //! second and the latency of one, from its submission to its outcome.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::disallowed_methods,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a measurement that meets the unexpected has failed"
+)]
+
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -23,12 +35,15 @@ use uuid::Uuid;
 /// The length of the record, in bytes: that of the measurements of the peers.
 const RECORD_BYTES: usize = 165;
 
-struct Server(Child, tempfile::TempDir);
+struct Server {
+    child: Child,
+    _folder: tempfile::TempDir,
+}
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -43,7 +58,7 @@ fn start() -> (Server, SocketAddr) {
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let address = line.trim().rsplit(' ').next().unwrap().parse().unwrap();
-    (Server(child, folder), address)
+    (Server { child, _folder: folder }, address)
 }
 
 fn record(id: Uuid) -> Vec<u8> {
@@ -80,7 +95,9 @@ async fn client(address: SocketAddr, number: u64, in_flight: usize, end: Instant
             record[place..place + 16].copy_from_slice(&id.to_be_bytes());
             let mut builder = OperationBuilder::new();
             let action = Action::Insert(FramedRecord::new(&record).unwrap());
-            builder.push(CollectionName::new("payments").unwrap(), &RecordOperation { base: None, action }).unwrap();
+            builder
+                .push(CollectionName::new("payments").unwrap(), &RecordOperation { base: None, action })
+                .unwrap();
             connection.submit(AckLevel::Durable, builder.finish().unwrap().groups()).unwrap();
             sent.push_back(Instant::now());
         }

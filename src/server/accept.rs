@@ -65,7 +65,10 @@ pub(super) async fn serve(listener: TcpListener, hub: Arc<Hub>) {
             // The client hung up before it was accepted: nothing of ours.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                report(format_args!("cannot accept clients: {error}; trying again in {} ms", pause.as_millis()));
+                report(format_args!(
+                    "cannot accept clients: {error}; trying again in {} ms",
+                    pause.as_millis()
+                ));
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
                     _ = stopping.changed() => {}

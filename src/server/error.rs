@@ -46,7 +46,9 @@ pub enum ServerError {
     #[error(transparent)]
     Directory(#[from] DirectoryError),
     /// The operator's: a store that does not hold the view any more.
-    #[error("database {0:?} is kept by the store lsm, which its log alone cannot replace: leave out --store memory")]
+    #[error(
+        "database {0:?} is kept by the store lsm, which its log alone cannot replace: leave out --store memory"
+    )]
     OtherStore(String),
     /// The machine's: files of the data directory.
     #[error("{doing} {path}: {source}; check its owner and permissions, or name another with --data-dir")]

@@ -72,7 +72,8 @@ impl File for VolatileFile {
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
         let mut file = lock(&self.0);
-        let range = usize::try_from(offset).ok().and_then(|start| Some(start..start.checked_add(bytes.len())?));
+        let range =
+            usize::try_from(offset).ok().and_then(|start| Some(start..start.checked_add(bytes.len())?));
         let range = range.ok_or(io::ErrorKind::FileTooLarge)?;
         if file.len() < range.end {
             file.resize(range.end, 0);

@@ -76,7 +76,9 @@ impl Answer {
                     record.is_some_and(|record| page.push(Row { seq: 0, record }).is_err())
                 }
                 Source::Scan(scan) => {
-                    let Some(record) = scan.row(self.covered, &self.reader, database)? else { return Ok(true) };
+                    let Some(record) = scan.row(self.covered, &self.reader, database)? else {
+                        return Ok(true);
+                    };
                     !push(page, record)
                 }
             };

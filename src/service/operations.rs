@@ -7,7 +7,7 @@ use super::publication::StorageFailure;
 use super::refusals;
 use crate::engine::{EngineError, Id, Outcome, Submission, Ticket, Verdict as Decided};
 use crate::proto::{Connection, RefusalText, Server, Verdict};
-use crate::wire::message::{Action, AckLevel, Operation, OperationBuilder, RecordOperation};
+use crate::wire::message::{AckLevel, Action, Operation, OperationBuilder, RecordOperation};
 use crate::wire::{CollectionName, ErrorCode, Message, MessageType};
 
 /// The operations that are decided and not told as durable.

@@ -11,7 +11,9 @@ use crate::wire::Position;
 /// The machine's fault: a write, a sync or the store failed, or storage code panicked. Nothing more will be durable:
 /// the process must end. Everything acknowledged is in the log.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("storage failed: {0}; what was acknowledged is safe: mend the disk if it is at fault, then start again")]
+#[error(
+    "storage failed: {0}; what was acknowledged is safe: mend the disk if it is at fault, then start again"
+)]
 pub struct StorageFailure(pub String);
 
 /// How far a database is durable and visible.

@@ -66,13 +66,7 @@ impl Queries {
     }
 
     /// Makes pages of a query until its client or the writer has enough.
-    pub(super) fn go_on(
-        &mut self,
-        now: Time,
-        connection: &mut Connection<Server>,
-        served: &Served,
-        id: u64,
-    ) {
+    pub(super) fn go_on(&mut self, now: Time, connection: &mut Connection<Server>, served: &Served, id: u64) {
         let Some(running) = self.running.get_mut(&id) else { return };
         if let State::Waiting(payload, position) = &mut running.state {
             if served.database.position() < *position {

@@ -13,9 +13,7 @@ use super::operations::Operations;
 use super::publication::StorageFailure;
 use super::queries::Queries;
 use crate::engine::EngineError;
-use crate::proto::{
-    Acceptance, Connection, HelloInfo, RefusalText, RequestKind, Server, ServerEvent, Time,
-};
+use crate::proto::{Acceptance, Connection, HelloInfo, RefusalText, RequestKind, Server, ServerEvent, Time};
 use crate::wire::ErrorCode;
 
 /// What a session is once its client is welcome.

@@ -1,5 +1,7 @@
 //! Clients that do what they must not, while an honest one works beside them.
 
+#![allow(clippy::disallowed_methods, reason = "the outside of a real server is what is tested")]
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -7,7 +9,8 @@ use std::time::{Duration, Instant};
 use blazedb::blazebinary::Value;
 use blazedb::wire::message::{AckLevel, Goodbye, Hello, Operation, QueryKind};
 use blazedb::wire::{
-    CollectionName, CreditLimit, DatabaseName, EncodedStrings, Flags, FrameBuffer, Message, MessageType, encode_frame,
+    CollectionName, CreditLimit, DatabaseName, EncodedStrings, Flags, FrameBuffer, Message, MessageType,
+    encode_frame,
 };
 use uuid::Uuid;
 
@@ -35,7 +38,7 @@ fn types(words: &[u8]) -> Vec<u8> {
     decoder.extend(words);
     let mut types = Vec::new();
     while let Ok(Some(frame)) = decoder.next_frame() {
-        types.push(frame.header.message_type as u8);
+        types.push(frame.header.message_type);
     }
     types
 }
@@ -175,7 +178,8 @@ fn operations_that_cannot_be_read_are_refused_alone() {
         let mut goodbye = Vec::new();
         Message::Goodbye(Goodbye { code: 0, retry_after_ms: 0, message: "" }).encode(&mut goodbye);
         for (sequence, payload) in (1..).zip(&payloads) {
-            encode_frame(MessageType::Operation as u8, Flags::REQUIRES_ACK, sequence, payload, &mut bytes).unwrap();
+            encode_frame(MessageType::Operation as u8, Flags::REQUIRES_ACK, sequence, payload, &mut bytes)
+                .unwrap();
         }
         bytes.extend(frame(MessageType::Goodbye, 3, &goodbye));
         stream.write_all(&bytes).unwrap();
@@ -185,7 +189,7 @@ fn operations_that_cannot_be_read_are_refused_alone() {
         buffer.extend(&words);
         let mut told = Vec::new();
         while let Ok(Some(frame)) = buffer.next_frame() {
-            match Message::decode(frame.header.message_type as u8, frame.payload).unwrap() {
+            match Message::decode(frame.header.message_type, frame.payload).unwrap() {
                 Message::Error(error) => told.push(format!("{:?} {}", error.subject, error.code)),
                 Message::Ack(ack) => told.push(format!("ack {}", ack.number)),
                 _ => {}
@@ -205,7 +209,8 @@ fn clients_that_do_not_read_are_parked() {
     let mut honest = Caller::new(server.address);
     let text = Value::from("x".repeat(1000).as_str());
     for batch in 0..20_u128 {
-        let acts = (0..500).map(|n| Act::Insert(record(Uuid::from_u128(batch << 32 | n), &[("text", text.clone())])));
+        let acts = (0..500)
+            .map(|n| Act::Insert(record(Uuid::from_u128(batch << 32 | n), &[("text", text.clone())])));
         honest.run(&body("big", &acts.collect::<Vec<_>>())).unwrap();
     }
     let mut deaf: Vec<Caller> = (0..9).map(|_| Caller::new(server.address)).collect();

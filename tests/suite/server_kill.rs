@@ -4,6 +4,8 @@
 //!
 //! `BLAZEDB_KILLS` says how many kills, each third of them also inside the recovery that follows.
 
+#![allow(clippy::disallowed_methods, reason = "the outside of a real server is what is tested")]
+
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -84,8 +86,9 @@ impl Writer {
 
     fn act(&mut self, newest: &Records) -> Act {
         let text = "x".repeat(self.random.below(120) as usize);
-        let fields = [("n", Value::Int(self.random.next() as i64)), ("text", Value::from(text.as_str()))];
-        let random = Uuid::from_u128(u128::from(self.number) << 64 | u128::from(self.random.below(self.next_id + 1)));
+        let fields = [("n", Value::Int(self.random.next().cast_signed())), ("text", Value::from(text.as_str()))];
+        let random =
+            Uuid::from_u128(u128::from(self.number) << 64 | u128::from(self.random.below(self.next_id + 1)));
         let existing = newest.range(random..).next().map(|(id, _)| *id);
         match (self.random.below(10), existing) {
             (0..=1, Some(id)) => Act::Upsert(record(id, &fields)),
@@ -144,7 +147,11 @@ fn wronged(address: SocketAddr, writers: &[Writer]) -> Vec<u64> {
     let mut found: Vec<Records> = vec![Records::new(); CLIENTS];
     let mut caller = Caller::new(address);
     let exists = writers.iter().any(|writer| !writer.durable.is_empty());
-    let rows = if exists || caller.get(COLLECTION, &[Uuid::nil()]).is_ok() { caller.scan(COLLECTION) } else { vec![] };
+    let rows = if exists || caller.get(COLLECTION, &[Uuid::nil()]).is_ok() {
+        caller.scan(COLLECTION)
+    } else {
+        vec![]
+    };
     for (_, record) in rows {
         let Some(Value::Uuid(id)) = record.get("id") else { panic!("no id") };
         let id = *id;

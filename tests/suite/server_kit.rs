@@ -1,6 +1,8 @@
 //! What the tests of the server share: the real binary as a process, and a client that drives the protocol's client
 //! role over a blocking socket.
 
+#![allow(clippy::disallowed_methods, reason = "the outside of a real server is what is tested")]
+
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -296,7 +298,6 @@ pub(crate) fn body(collection: &str, acts: &[Act]) -> OperationBody {
     }
     builder.finish().unwrap()
 }
-
 
 /// SplitMix64: small, and the same everywhere.
 #[derive(Debug, Clone)]
