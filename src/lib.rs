@@ -10,7 +10,10 @@
 //! - [`log`]: the segments, their recovery, positions;
 //! - [`store`]: the ordered view that a log is folded into, and its backends;
 //! - [`engine`]: the decider, the commit path, snapshots, changes;
-//! - `transport`: frames over byte streams (feature `net`).
+//! - [`service`]: a session plus an event of its connection gives replies;
+//! - `transport`: frames over byte streams, URLs, connecting (feature `net`);
+//! - `server`: the listener, a task a client, upkeep, stopping (feature `net`);
+//! - `client`: the client of a served database (feature `net`).
 //!
 //! Everything below `transport` builds without network crates (`--no-default-features`), reads no clock,
 //! socket or disk but through what it is given ([`store::Lsm`] and [`store::directory`] excepted), and contains no
@@ -31,9 +34,14 @@
 pub mod blazebinary;
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "net")]
+pub mod client;
 pub mod engine;
 pub mod log;
 pub mod proto;
+#[cfg(feature = "net")]
+pub mod server;
+pub mod service;
 pub mod store;
 #[cfg(feature = "net")]
 pub mod transport;

@@ -3,9 +3,18 @@
 //! Each command is a module with its arguments (a clap type) and a `run` that returns `Result<(), Failure>`; a new
 //! one is added as a module, a variant of `Command` and an arm of [`run`].
 
+mod connect;
+mod delete;
 mod frames;
+mod get;
 mod input;
+mod output;
+mod patch;
+mod put;
 mod record;
+mod scan;
+mod serve;
+mod stats;
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -18,6 +27,8 @@ use clap::{Parser, Subcommand};
 #[command(name = "blazedb", version, arg_required_else_help = true, subcommand_required = true)]
 #[command(after_help = EXAMPLES, max_term_width = HELP_COLUMNS)]
 pub struct Cli {
+    #[command(flatten)]
+    target: connect::Target,
     #[command(subcommand)]
     command: Command,
 }
@@ -27,19 +38,42 @@ const HELP_COLUMNS: usize = 100;
 
 const EXAMPLES: &str = "\
 Examples:
+  echo '{\"title\":\"Hello\",\"priority\":1}' | blazedb put notes
+  blazedb scan notes --limit 10
+  blazedb --url blaze://db.example.org/app stats
   echo '{\"title\":\"Hello\",\"priority\":1}' | blazedb record encode
-  blazedb record decode records.hex
   blazedb frames session.blaze
-  blazedb record --help
+  blazedb serve
 
-Exit status: 0 when done, 1 when something could not be done, 2 for a wrong command line.";
+Exit status:
+  0  done
+  1  something could not be done
+  2  the command line is wrong
+  3  there is no connection to a server
+  4  the server refused
+Others are named by the help of the command that has them.
+Every failure is told in one line on stderr, with what to do about it.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write records: create them, or replace those that have their ids
+    Put(put::Args),
+    /// Print records by their ids
+    Get(get::Args),
+    /// Set and remove fields of a record
+    Patch(patch::Args),
+    /// Delete records by their ids
+    Delete(delete::Args),
+    /// Print the records of a collection in the order of their ids
+    Scan(scan::Args),
+    /// Print what the server counts
+    Stats(stats::Args),
     /// Turn records into bytes and back
     Record(record::Args),
     /// Print the frames of a capture
     Frames(frames::FramesArgs),
+    /// Run a server
+    Serve(serve::Args),
 }
 
 /// How a run ended, as the status that the shell sees.
@@ -50,8 +84,22 @@ pub enum ExitStatus {
     Done = 0,
     /// Something could not be done; one line on stderr says what, and what to do.
     Failed = 1,
-    /// The command line is wrong. Clap ends the process with it before [`run`] is reached.
+    /// The command line is wrong; mostly clap ends the process with it before [`run`] is reached.
     Usage = 2,
+    /// There is no connection to a server: none listens, something else does, or the network broke.
+    Unreachable = 3,
+    /// The server refused: there is no such database or collection, or an operation was refused.
+    Refused = 4,
+    /// Someone listens on the address already.
+    AddressInUse = 10,
+    /// Another process has the data directory.
+    DirectoryLocked = 11,
+    /// The data directory is not what this binary can open.
+    DirectoryUnusable = 12,
+    /// A write or a sync failed while the server ran; it must be started again.
+    StorageFailed = 13,
+    /// The server was told twice to stop.
+    StoppedAtOnce = 14,
 }
 
 impl From<ExitStatus> for ExitCode {
@@ -65,6 +113,8 @@ impl From<ExitStatus> for ExitCode {
 enum Failure {
     /// What could not be done, in one line.
     Message(String),
+    /// The same with a status of its own.
+    Status(ExitStatus, String),
     /// Nobody reads the output any more, as behind `| head`: no fault.
     OutputClosed,
 }
@@ -91,14 +141,25 @@ fn tell(line: impl Display) {
 /// Runs a command and tells a failure on stderr.
 pub fn run(cli: Cli) -> ExitStatus {
     let outcome = match cli.command {
+        Command::Put(args) => put::run(&cli.target, args),
+        Command::Get(args) => get::run(&cli.target, args),
+        Command::Patch(args) => patch::run(&cli.target, args),
+        Command::Delete(args) => delete::run(&cli.target, args),
+        Command::Scan(args) => scan::run(&cli.target, args),
+        Command::Stats(args) => stats::run(&cli.target, args),
         Command::Record(args) => record::run(args),
         Command::Frames(args) => frames::run(&args),
+        Command::Serve(args) => serve::run(args),
     };
     match outcome {
         Ok(()) | Err(Failure::OutputClosed) => ExitStatus::Done,
         Err(Failure::Message(message)) => {
             tell(message);
             ExitStatus::Failed
+        }
+        Err(Failure::Status(status, message)) => {
+            tell(message);
+            status
         }
     }
 }

@@ -8,7 +8,7 @@ use data_encoding::{DecodeKind, HEXLOWER, HEXLOWER_PERMISSIVE};
 
 use super::Failure;
 use super::input::{Line, Lines};
-use crate::blazebinary::{Layout, RecordView, decode_lenient, encode_record, json};
+use crate::blazebinary::{Layout, Record, RecordView, decode_lenient, encode_record, json};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -125,14 +125,19 @@ fn convert(
     outcome.and(flushed)
 }
 
-fn encode(line: &Line<'_>, layout: Layout, out: &mut Vec<u8>) -> Result<(), Failure> {
-    let record = json::read_record(line.text).map_err(|error| {
+/// The record that a line of typed JSON is.
+pub(super) fn read_line(line: &Line<'_>) -> Result<Record, Failure> {
+    json::read_record(line.text).map_err(|error| {
         // A record spread over lines ends too early on its first.
         let spread = matches!(error.kind, json::JsonErrorKind::UnexpectedEnd(_));
         let advice = if spread { "; each record takes one line" } else { "" };
         // The text is one line, so of its place only the column says anything.
         line.failure(format_args!("column {}: {}{advice}", error.column, error.kind))
-    })?;
+    })
+}
+
+fn encode(line: &Line<'_>, layout: Layout, out: &mut Vec<u8>) -> Result<(), Failure> {
+    let record = read_line(line)?;
     encode_record(&record, layout, out).map_err(|error| line.failure(error))
 }
 

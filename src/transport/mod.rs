@@ -4,5 +4,9 @@
 //! core's to say.
 
 pub mod codec;
+pub mod tcp;
+pub mod url;
 
 pub use codec::{CodecError, FrameCodec, OwnedFrame};
+pub use tcp::ConnectError;
+pub use url::{Url, UrlError};

@@ -476,12 +476,12 @@ impl ErrorCode {
                 advice: "Try again; report it with the server's log if it repeats.",
             },
             Self::ReadOnly => &Entry {
-                name: "read_only", fault: Fault::Operator, scopes: &[Scope::Operation], retryable: true,
+                name: "read_only", fault: Fault::Operator, scopes: &[Scope::Connection, Scope::Operation], retryable: true,
                 text: "The database takes no writes.",
                 advice: "The operator finds the reason in the server's log: damage to accept with verify, or a full disk.",
             },
             Self::DiskFull => &Entry {
-                name: "disk_full", fault: Fault::Operator, scopes: &[Scope::Operation], retryable: true,
+                name: "disk_full", fault: Fault::Operator, scopes: &[Scope::Connection, Scope::Operation], retryable: true,
                 text: "The server's disk is full; the operation had no effect.",
                 advice: "The operator frees space; writes resume by themselves.",
             },
@@ -501,7 +501,7 @@ impl ErrorCode {
                 advice: "Try again after the time named; share one connection, since many requests fit on it.",
             },
             Self::Corrupted => &Entry {
-                name: "corrupted", fault: Fault::Operator, scopes: &[Scope::Operation, Scope::Request], retryable: false,
+                name: "corrupted", fault: Fault::Operator, scopes: &[Scope::Connection, Scope::Operation, Scope::Request], retryable: false,
                 text: "Stored bytes are damaged, and the answer would have been wrong.",
                 advice: "The operator runs verify and restores from a backup, or accepts the loss.",
             },

@@ -14,8 +14,10 @@
 mod values;
 
 mod allocations;
+mod cli_client;
 mod cli_frames;
 mod cli_record;
+mod client;
 mod engine;
 mod fuzz_seeds;
 mod generated;
@@ -26,4 +28,9 @@ mod order_properties;
 mod protocol;
 mod readme;
 mod refusals;
+mod server_attacks;
+mod server_end_to_end;
+mod server_kill;
+mod server_kit;
 mod store;
+mod test_server;

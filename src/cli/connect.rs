@@ -1,0 +1,83 @@
+//! What the commands that need a server share: the URL, the connection, and what a failure means to the shell.
+
+use std::time::Duration;
+
+use super::{ExitStatus, Failure, tell};
+use crate::client::{Client, Error, InputError, Options, State};
+use crate::transport::Url;
+use crate::wire::{ErrorCode, Fault};
+
+/// How long a command goes on without a connection: a person waits for it, and a server that restarts is back sooner.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The option that names the server.
+#[derive(Debug, clap::Args)]
+pub(super) struct Target {
+    /// The server and its database; each part may be left out
+    #[arg(long, global = true, env = "BLAZEDB_URL", value_name = "URL")]
+    #[arg(default_value = "blaze://127.0.0.1:25293/main")]
+    url: String,
+}
+
+/// Connects, runs `job`, and says Goodbye. All of it on this thread: a command is one connection.
+pub(super) fn with_client<T>(
+    target: &Target,
+    job: impl AsyncFnOnce(Client) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let url: Url = target.url.parse().map_err(|error| Failure::usage(format_args!("--url: {error}")))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+    let runtime = runtime.map_err(|error| Failure::new(format_args!("cannot start: {error}")))?;
+    runtime.block_on(async {
+        let options = Options { patience: Some(PATIENCE), ..Options::default() };
+        let client = Client::connect(&url, options).await?;
+        tokio::spawn(tell_losses(client.state()));
+        let done = job(client.clone()).await?;
+        client.close().await;
+        Ok(done)
+    })
+}
+
+/// Says on stderr that the connection was lost, once a loss.
+async fn tell_losses(mut state: tokio::sync::watch::Receiver<State>) {
+    let mut told = false;
+    while state.changed().await.is_ok() {
+        match &*state.borrow_and_update() {
+            State::Waiting { error, .. } if !told => {
+                tell(format_args!("{error} Trying again for {} s.", PATIENCE.as_secs()));
+                told = true;
+            }
+            State::Connected { .. } => told = false,
+            _ => {}
+        }
+    }
+}
+
+impl Failure {
+    pub(super) fn usage(message: impl std::fmt::Display) -> Self {
+        Self::Status(ExitStatus::Usage, message.to_string())
+    }
+}
+
+/// The status of a failure of the client.
+pub(super) fn status_of(error: &Error) -> ExitStatus {
+    match error {
+        Error::Input(InputError::Name(_) | InputError::EmptyPatch | InputError::SetAndRemoved(_)) => {
+            ExitStatus::Usage
+        }
+        Error::Input(_) | Error::OutcomeUnknown => ExitStatus::Failed,
+        Error::Refused(_) => ExitStatus::Refused,
+        Error::Ended(ending) if is_refusal(ending.code()) => ExitStatus::Refused,
+        _ => ExitStatus::Unreachable,
+    }
+}
+
+/// Whether a server that speaks the protocol said no: what breaks a connection is another thing.
+fn is_refusal(code: Option<ErrorCode>) -> bool {
+    code.is_some_and(|code| !matches!(code.fault(), Fault::Peer | Fault::Network))
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Status(status_of(&error), error.to_string())
+    }
+}

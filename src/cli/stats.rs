@@ -1,0 +1,31 @@
+//! `stats`: what the server counts.
+
+use super::Failure;
+use super::connect::{Target, with_client};
+use super::output::{Form, Output};
+
+const EXAMPLES: &str = "\
+Examples:
+  blazedb stats
+  blazedb stats notes -o json
+  blazedb --url blaze://db.example.org/app stats";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// One collection instead of all
+    collection: Option<String>,
+    /// How the counts are printed
+    #[arg(short, long, value_enum, default_value = "ndjson")]
+    output: Form,
+}
+
+pub(super) fn run(target: &Target, args: Args) -> Result<(), Failure> {
+    let Args { collection, output } = args;
+    let rows = with_client(target, async |client| Ok(client.stats(collection.as_deref()).await?))?;
+    let mut output = Output::stdout(output);
+    for row in &rows {
+        output.record(&row.bytes)?;
+    }
+    output.finish()
+}

@@ -1,0 +1,106 @@
+//! `put`, `get`, `patch`, `delete`, `scan` and `stats`, run as a user runs them, against a small server.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+
+use super::test_server::{Treatment, World, serve};
+
+/// A server on a port of its own, as long as the test runs.
+fn start() -> SocketAddr {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            sender.send(listener.local_addr().unwrap()).unwrap();
+            let world = World::shared();
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(serve(stream, Arc::clone(&world), Treatment::default()));
+            }
+        });
+    });
+    receiver.recv().unwrap()
+}
+
+/// Runs a command and checks its status, its stdout, and that stderr is these lines' beginnings and parts.
+#[track_caller]
+fn check(url: &str, args: &[&str], input: &str, status: i32, stdout: &str, said: &[&str]) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_blazedb"));
+    command.args(args).env("BLAZEDB_URL", url);
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // A command that needs no input may be gone already.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(status), "{args:?}: {text}");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), stdout, "{args:?}: {text}");
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), said.len(), "{args:?}: {text}");
+    for (line, part) in lines.iter().zip(said) {
+        assert!(line.starts_with("blazedb: ") && line.contains(part), "{part:?} in {line:?}");
+    }
+}
+
+const A: &str = "018f3c7a-0000-7000-8000-00000000000a";
+const B: &str = "018f3c7a-0000-7000-8000-00000000000b";
+
+fn note(id: &str, rest: &str) -> String {
+    format!("{{\"id\":{{\"$uuid\":\"{id}\"}},{rest}}}\n")
+}
+
+#[test]
+fn records_are_written_read_changed_and_deleted() {
+    let url = format!("blaze://{}", start());
+    let run = |args: &[&str], input: &str, status, stdout: &str, said: &[&str]| {
+        check(&url, args, input, status, stdout, said);
+    };
+    let (a, b) = (note(A, r#""title":"one""#), note(B, r#""title":"two""#));
+    run(&["put", "notes"], &format!("{b}\n{a}"), 0, &format!("{B}\n{A}\n"), &[]);
+    run(&["scan", "notes"], "", 0, &format!("{a}{b}"), &[]);
+    run(&["scan", "notes", "--reverse", "--limit", "1"], "", 0, &b, &[]);
+    run(&["scan", "notes", "--from", B], "", 0, &b, &[]);
+    run(&["scan", "notes", "--to", A, "-o", "json"], "", 0, &format!("[\n  {a}]\n"), &[]);
+    run(&["get", "notes", B, A], "", 0, &format!("{b}{a}"), &[]);
+    run(&["patch", "notes", A, "--set", r#"{"n":5}"#, "--remove", "title"], "", 0, "", &[]);
+    run(&["get", "notes", A], "", 0, &note(A, r#""n":5"#), &[]);
+    run(&["put", "notes", "--record", a.trim()], "", 0, &format!("{A}\n"), &[]);
+    run(&["stats"], "", 0, "{\"collection\":\"notes\",\"records\":2}\n", &[]);
+    run(&["delete", "notes", A, A], "", 4, "", &["(not_found)", "1 record(s) were not deleted"]);
+    run(&["get", "notes", A, B], "", 1, &b, &["notes has no record 018f3c7a"]);
+    run(&["delete", "notes", B], "", 0, "", &[]);
+    run(&["stats", "-o", "json"], "", 0, "[]\n", &[]);
+}
+
+#[test]
+fn failures_are_one_line_of_advice_and_a_status() {
+    let address = start();
+    let url = format!("blaze://{address}");
+    let run = |args: &[&str], input: &str, status, stdout: &str, said: &[&str]| {
+        check(&url, args, input, status, stdout, said);
+    };
+    let a = note(A, r#""title":"one""#);
+    run(&["put", "notes"], &format!("{a}oops\n"), 1, &format!("{A}\n"), &["line 2: column 1"]);
+    let wrong = r#"{"id":5}"#;
+    run(
+        &["put", "notes"],
+        &format!("{a}{wrong}\n"),
+        1,
+        &format!("{A}\n"),
+        &["line 2: a record's id is a UUID"],
+    );
+    run(&["put", "notes", "--record", "{"], "", 2, "", &["--record: column"]);
+    run(&["put", "1notes"], &a, 2, "", &["the first not a digit"]);
+    run(&["put", "notes", "/does/not/exist"], "", 1, "", &["cannot open '/does/not/exist'"]);
+    run(&["patch", "notes", A, "--set", "{}"], "", 2, "", &["sets or removes at least one field"]);
+    run(&["patch", "notes", B, "--remove", "n"], "", 4, "", &["(not_found)"]);
+    run(&["scan", "nothing"], "", 4, "", &["(unknown_collection)"]);
+    run(&["--url", "blaze://127.0.0.1:1", "stats"], "", 3, "", &["start one with 'blazedb serve'"]);
+    run(&["stats", "--url", "blazes://127.0.0.1"], "", 2, "", &["--url: blazes: is not built yet"]);
+    check(&format!("{url}/mian"), &["stats"], "", 4, "", &["There is no database 'mian' here"]);
+}
