@@ -117,7 +117,7 @@ fn banner<'a>(
     } else {
         format!(" --url {url}")
     };
-    writeln!(out, "  try       blazedb put notes '{{\"title\":\"Hello\"}}'{url}")?;
+    writeln!(out, "  try       echo '{{\"title\":\"Hello\"}}' | blazedb put notes{url}")?;
     writeln!(out, "            blazedb scan notes{url}")?;
     writeln!(out, "            blazedb stats{url}")?;
     writeln!(out, "  stop      Ctrl-C")?;
@@ -126,7 +126,7 @@ fn banner<'a>(
 
 fn what_was_found(finding: &Finding<'_>) -> String {
     if let Some(reason) = finding.read_only {
-        return format!("READ-ONLY, {reason}; run verify");
+        return format!("READ-ONLY, {reason}");
     }
     if finding.opening.is_new {
         return "new".to_owned();
