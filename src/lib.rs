@@ -8,6 +8,8 @@
 //! - [`wire`]: frames and messages over plain buffers;
 //! - [`proto`]: the connection protocol as a pure state machine, without IO;
 //! - [`log`]: the segments, their recovery, positions;
+//! - [`store`]: the ordered view that a log is folded into, and its backends;
+//! - [`engine`]: the decider, the commit path, snapshots, changes;
 //! - `transport`: frames over byte streams, URLs, connecting (feature `net`);
 //! - `client`: the client of a served database (feature `net`).
 //!
@@ -31,8 +33,13 @@ pub mod blazebinary;
 pub mod cli;
 #[cfg(feature = "net")]
 pub mod client;
+pub mod engine;
 pub mod log;
 pub mod proto;
+#[cfg(feature = "net")]
+pub mod server;
+pub mod service;
+pub mod store;
 #[cfg(feature = "net")]
 pub mod transport;
 pub mod wire;

@@ -13,6 +13,7 @@ mod patch;
 mod put;
 mod record;
 mod scan;
+mod serve;
 mod stats;
 
 use std::fmt::Display;
@@ -42,6 +43,7 @@ Examples:
   blazedb --url blaze://db.example.org/app stats
   echo '{\"title\":\"Hello\",\"priority\":1}' | blazedb record encode
   blazedb frames session.blaze
+  blazedb serve
 
 Exit status:
   0  done
@@ -49,6 +51,7 @@ Exit status:
   2  the command line is wrong
   3  there is no connection to a server
   4  the server refused
+Other statuses are named by the help of the command that has them.
 Every failure is told in one line on stderr, with what to do about it.";
 
 #[derive(Debug, Subcommand)]
@@ -69,6 +72,8 @@ enum Command {
     Record(record::Args),
     /// Print the frames of a capture
     Frames(frames::FramesArgs),
+    /// Run a server
+    Serve(serve::Args),
 }
 
 /// How a run ended, as the status that the shell sees.
@@ -85,6 +90,16 @@ pub enum ExitStatus {
     Unreachable = 3,
     /// The server refused: there is no such database or collection, or an operation was refused.
     Refused = 4,
+    /// Someone listens on the address already.
+    AddressInUse = 10,
+    /// Another process has the data directory.
+    DirectoryLocked = 11,
+    /// The data directory is not what this binary can open.
+    DirectoryUnusable = 12,
+    /// A write or a sync failed while the server ran; it must be started again.
+    StorageFailed = 13,
+    /// The server was told twice to stop.
+    StoppedAtOnce = 14,
 }
 
 impl From<ExitStatus> for ExitCode {
@@ -98,7 +113,7 @@ impl From<ExitStatus> for ExitCode {
 enum Failure {
     /// What could not be done, in one line.
     Message(String),
-    /// The same with a status of its own.
+    /// The same, with a status of its own.
     Status(ExitStatus, String),
     /// Nobody reads the output any more, as behind `| head`: no fault.
     OutputClosed,
@@ -134,6 +149,7 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::Stats(args) => stats::run(&cli.target, args),
         Command::Record(args) => record::run(args),
         Command::Frames(args) => frames::run(&args),
+        Command::Serve(args) => serve::run(args),
     };
     match outcome {
         Ok(()) | Err(Failure::OutputClosed) => ExitStatus::Done,

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::format::Identity;
+use super::options::Options;
 use super::recovery::Opened;
 use super::simfs::SimFs;
-use super::writer::{Log, Options};
+use super::writer::Log;
 
 /// The log that fuzzed segments claim to belong to.
 pub const IDENTITY: Identity = Identity { database: *b"fuzzed log bytes", partition: 0, epoch: 1 };

@@ -10,10 +10,11 @@ use super::batch::{Batch, Sequences};
 use super::effect::Effect;
 use super::error::LogError;
 use super::limits::{MAX_WAITING_BYTES, SYNC_ASIDE_TRANSACTIONS};
+use super::options::Moment;
 use super::position::Position;
 use super::reader::LogView;
 use super::transaction::TransactionHead;
-use super::writer::{Log, Moment, Synced, Unsynced};
+use super::writer::{Log, Synced, Unsynced};
 
 /// What happens to a batch beside its way into the log: the store's part.
 pub trait Fold: Send + Sync {

@@ -10,7 +10,7 @@
 //! | `format`, `commit`, `transaction`, `effect` | bytes, from the outside in |
 //! | `batch` | packs transactions into commits |
 //! | `window`, `walk` | reads a segment in bounded memory, commit by commit |
-//! | `segment`, `writer` | new segments, appending, rotation, trimming |
+//! | `segment`, `writer`, `options` | new segments, appending, rotation, trimming |
 //! | `judge`, `recovery` | what a crash left, and how to go on |
 //! | `reader` | transactions from a sequence number on |
 //! | `group` | many waiters, one write, one sync |
@@ -29,6 +29,7 @@ pub mod fuzzing;
 pub mod group;
 mod judge;
 pub mod limits;
+pub mod options;
 pub mod position;
 pub mod reader;
 pub mod recovery;
@@ -49,9 +50,10 @@ pub use error::{Damage, DamageKind, LogError};
 pub use format::Identity;
 pub use fs::{File, Filesystem};
 pub use group::GroupCommit;
+pub use options::{Moment, Options};
 pub use position::{Location, Position};
 pub use reader::{LogReader, LogView};
 pub use recovery::{Opened, Report, Tail};
 pub use segment::{Spare, SpareRequest};
 pub use transaction::{Piece, TransactionHead};
-pub use writer::{Log, Moment, Options, Synced, Unsynced};
+pub use writer::{Log, Synced, Unsynced};

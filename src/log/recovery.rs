@@ -12,11 +12,12 @@ use super::format::{Seal, SegmentHeader};
 use super::fs::{Filesystem, sync, write_all};
 use super::judge::{Judge, LastSegment, SegmentInfo};
 use super::limits::{BLOCK_BYTES, COMMIT_PREFIX_BYTES, FIRST_COMMIT_OFFSET};
+use super::options::Options;
 use super::position::Location;
 use super::reader::LogView;
 use super::segment::{self, Spare};
 use super::walk::{Step, body};
-use super::writer::{Active, Log, Options};
+use super::writer::{Active, Log};
 
 /// What became of opening a log.
 #[derive(Debug)]

@@ -1,0 +1,45 @@
+//! Every limit of the engine, each with its reason.
+
+use std::time::Duration;
+
+use crate::wire::limits::MAX_OPERATION_WINDOW;
+
+/// How many outcomes of a node are kept: as many as it may have unacknowledged, so that every repetition that an
+/// honest client can send finds its first answer.
+pub const OUTCOMES_KEPT: u64 = MAX_OPERATION_WINDOW as u64;
+
+/// The most bytes that the effects of one transaction may take. A frame holds 2 MiB, but each of its patches may
+/// re-encode a record of 1 MiB: without a bound 60 KiB of patches would write 2 GiB. Below the log's own limit of
+/// 64 MiB by more than all heads of pieces can take.
+pub const MAX_TRANSACTION_BYTES: usize = 48 << 20;
+
+/// The most patched fields that a record's envelope names. A patch that would pass this or
+/// [`MAX_FIELD_CLOCK_BYTES`] is decided as a put of the whole record, which names none.
+pub const MAX_FIELD_CLOCKS: usize = 256;
+
+/// The most bytes of names of patched fields in an envelope: with the stamps it stays below the 65,535 bytes that a
+/// row has for it.
+pub const MAX_FIELD_CLOCK_BYTES: usize = 32 << 10;
+
+/// The most collections of a database: all their entries are held in memory.
+pub const MAX_COLLECTIONS: usize = 65_536;
+
+/// The most nodes that have a ledger: all their ids are held in memory, some 50 bytes each.
+pub const MAX_NODES: usize = 1_000_000;
+
+/// How many nodes' highest numbers the decider remembers; others are read from the store again.
+pub const MAX_REMEMBERED_NODES: usize = 16_384;
+
+/// How old a snapshot may become while someone reads it: long enough for a slow scan, short enough that what was
+/// overwritten meanwhile does not pile up.
+pub const MAX_SNAPSHOT_AGE: Duration = Duration::from_secs(60);
+
+/// The most bytes of recent changes held in memory for subscribers that are nearly up to date. Older ones are read
+/// from the log.
+pub const MAX_FEED_BYTES: usize = 32 << 20;
+
+/// The most rows of one chunk of a scan, so that a reader yields often enough.
+pub const MAX_CHUNK_ROWS: usize = 1024;
+
+/// The most bytes of one chunk of a scan, by the row that passes it.
+pub const MAX_CHUNK_BYTES: usize = 1 << 20;

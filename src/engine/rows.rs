@@ -1,0 +1,175 @@
+//! Decisions as rows of the store, and those rows read back.
+
+use super::catalogue::Catalogue;
+use super::decision::{CatalogueEntry, DecidedEffect, Decision};
+use super::error::EngineError;
+use super::limits::OUTCOMES_KEPT;
+use super::outcome::LedgerEntry;
+use super::record::{Id, StoredRecord, take};
+use super::retention::Mark;
+use super::view::StateView;
+use crate::store::keyspace::Span;
+use crate::store::{
+    CollectionId, Direction, EncodedKey, Fold, Image, Key, RecordRow, Snapshot, StoreError, open, seal,
+};
+
+/// Kinds of catalogue rows.
+const DATABASE: u8 = 0;
+const COLLECTIONS: u8 = 1;
+const NODES: u8 = 2;
+const MARKS: u8 = 3;
+
+/// What a store says of the database as a whole: which one, and how far its clock and its changes came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Progress {
+    pub(super) database: Id,
+    pub(super) clock: u64,
+    pub(super) last_change: u64,
+}
+
+fn progress_key() -> EncodedKey {
+    Key::Catalogue { kind: DATABASE, number: 0 }.encode()
+}
+
+/// Folds a decision, all but the [`Progress`].
+pub(super) fn fold_decision(
+    fold: &mut Fold<'_>,
+    catalogue: &mut Catalogue,
+    decision: &Decision,
+) -> Result<(), StoreError> {
+    for (sequence, effect) in decision.numbered() {
+        match effect {
+            DecidedEffect::Write(change) | DecidedEffect::Delete(change) => {
+                let envelope = change.new.envelope.to_bytes();
+                let content = change.new.content.as_ref();
+                let record = content.map(|content| (&*content.bytes, content.crc));
+                let image = Image { envelope: &envelope, record };
+                fold.record(sequence, CollectionId::new(change.collection)?, change.id, image)?;
+            }
+            DecidedEffect::Catalogue(entry) => {
+                catalogue.add(entry);
+                let (key, payload) = match entry {
+                    CatalogueEntry::Collection { number, name } => ((COLLECTIONS, *number), name.as_bytes()),
+                    CatalogueEntry::Node { index, node } => ((NODES, *index), &node[..]),
+                };
+                let key = Key::Catalogue { kind: key.0, number: key.1 }.encode();
+                fold.batch().put(key, seal(&key, payload));
+            }
+            DecidedEffect::Outcome(_) => {}
+        }
+    }
+    if let (Some(entry), Some(node)) = (decision.ledger, catalogue.node(&decision.node)) {
+        let key = Key::Operation { node, number: entry.number }.encode();
+        fold.batch().put(key, seal(&key, &entry.to_bytes()));
+        if let Some(number) = entry.number.checked_sub(OUTCOMES_KEPT).filter(|&number| number > 0) {
+            fold.batch().delete_once(Key::Operation { node, number }.encode());
+        }
+    }
+    Ok(())
+}
+
+/// Folds how far the database came: id, clock u64, last change u64.
+pub(super) fn fold_progress(fold: &mut Fold<'_>, progress: &Progress) {
+    let mut payload = progress.database.to_vec();
+    payload.extend(progress.clock.to_be_bytes());
+    payload.extend(progress.last_change.to_be_bytes());
+    let key = progress_key();
+    fold.batch().put(key, seal(&key, &payload));
+}
+
+/// Reads how far the database came; `None` of an empty store.
+pub(super) fn read_progress(snapshot: &dyn Snapshot) -> Result<Option<Progress>, EngineError> {
+    let key = progress_key();
+    let Some(value) = snapshot.get(&key)? else { return Ok(None) };
+    let mut rest = open(&key, &value)?;
+    let mut parse = || {
+        let database = take(&mut rest)?;
+        let clock = u64::from_be_bytes(take(&mut rest)?);
+        Some(Progress { database, clock, last_change: u64::from_be_bytes(take(&mut rest)?) })
+    };
+    parse().map(Some).ok_or_else(|| EngineError::Corrupted("the row of the database's progress".to_owned()))
+}
+
+/// Folds a mark of the log, and the removal of those no longer needed.
+pub(super) fn fold_marks(fold: &mut Fold<'_>, mark: Option<Mark>, gone: Vec<u32>) {
+    for number in gone {
+        fold.batch().delete(Key::Catalogue { kind: MARKS, number }.encode());
+    }
+    if let Some(mark) = mark {
+        let key = Key::Catalogue { kind: MARKS, number: mark.number }.encode();
+        fold.batch().put(key, seal(&key, &mark.to_bytes()));
+    }
+}
+
+/// Reads the marks of the log, in the order of their numbers.
+pub(super) fn read_marks(snapshot: &dyn Snapshot) -> Result<Vec<Mark>, EngineError> {
+    let rows = snapshot.range(Span::catalogue(MARKS).bounds(), Direction::Ascending);
+    rows.map(|row| {
+        let (key, value) = row?;
+        let mark = match Key::decode(&key)? {
+            Key::Catalogue { number, .. } => Mark::parse(number, open(&key, &value)?),
+            _ => None,
+        };
+        mark.ok_or_else(|| EngineError::Corrupted(format!("mark of the log {key:?}")))
+    })
+    .collect()
+}
+
+/// Reads the whole catalogue.
+pub(super) fn read_catalogue(snapshot: &dyn Snapshot) -> Result<Catalogue, EngineError> {
+    let mut catalogue = Catalogue::default();
+    for kind in [COLLECTIONS, NODES] {
+        for row in snapshot.range(Span::catalogue(kind).bounds(), Direction::Ascending) {
+            let (key, value) = row?;
+            let payload = open(&key, &value)?;
+            let entry = match Key::decode(&key)? {
+                Key::Catalogue { kind: COLLECTIONS, number } => std::str::from_utf8(payload)
+                    .ok()
+                    .map(|name| CatalogueEntry::Collection { number, name: name.into() }),
+                Key::Catalogue { number, .. } => {
+                    payload.try_into().ok().map(|node| CatalogueEntry::Node { index: number, node })
+                }
+                _ => None,
+            };
+            let entry = entry.ok_or_else(|| EngineError::Corrupted(format!("catalogue row {key:?}")))?;
+            catalogue.add(&entry);
+        }
+    }
+    Ok(catalogue)
+}
+
+/// Reads a record, or what is remembered of a deleted one.
+pub(super) fn read_record(
+    snapshot: &dyn Snapshot,
+    collection: u32,
+    id: &Id,
+) -> Result<Option<StoredRecord>, EngineError> {
+    let key = Key::Record(CollectionId::new(collection).map_err(StoreError::from)?, *id).encode();
+    let Some(value) = snapshot.get(&key)? else { return Ok(None) };
+    StoredRecord::from_row(&RecordRow::decode(&key, value)?).map(Some)
+}
+
+/// A snapshot as the decider reads it.
+pub(super) struct SnapshotView<'a>(pub(super) &'a dyn Snapshot);
+
+impl StateView for SnapshotView<'_> {
+    fn record(&self, collection: u32, id: &Id) -> Result<Option<std::sync::Arc<StoredRecord>>, EngineError> {
+        Ok(read_record(self.0, collection, id)?.map(std::sync::Arc::new))
+    }
+
+    fn highest_operation(&self, node: u32) -> Result<u64, EngineError> {
+        let mut rows = self.0.range(Span::operations(node).bounds(), Direction::Descending);
+        let Some(row) = rows.next() else { return Ok(0) };
+        match Key::decode(&row?.0)? {
+            Key::Operation { number, .. } => Ok(number),
+            other => Err(EngineError::Corrupted(format!("{other:?} in a ledger"))),
+        }
+    }
+
+    fn outcome(&self, node: u32, number: u64) -> Result<Option<LedgerEntry>, EngineError> {
+        let key = Key::Operation { node, number }.encode();
+        let Some(value) = self.0.get(&key)? else { return Ok(None) };
+        let entry = LedgerEntry::parse(open(&key, &value)?).filter(|entry| entry.number == number);
+        entry.map(Some).ok_or_else(|| EngineError::Corrupted(format!("operation {number} in a ledger")))
+    }
+}

@@ -1,0 +1,98 @@
+//! What a server is started with, checked.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::error::ServerError;
+use super::limits;
+use crate::wire::DatabaseName;
+
+/// Which store keeps the view of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StoreKind {
+    /// On disk, the default.
+    #[default]
+    Lsm,
+    /// In memory, rebuilt from the log at each start.
+    Memory,
+}
+
+/// Where data lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// In this directory.
+    Directory(PathBuf, StoreKind),
+    /// Nowhere: all of it is gone when the server stops.
+    Memory,
+}
+
+/// A server's configuration: what can be wrong with it was found by [`Config::new`].
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub(super) listen: SocketAddr,
+    pub(super) place: Place,
+    pub(super) create: Option<String>,
+}
+
+impl Config {
+    /// Listens on `listen`, which must be an address of this machine alone, and makes the database `create` if it is
+    /// not there.
+    ///
+    /// # Errors
+    /// [`ServerError::NotLoopback`], [`ServerError::InvalidName`].
+    pub fn new(listen: SocketAddr, place: Place, create: Option<String>) -> Result<Self, ServerError> {
+        if !listen.ip().is_loopback() {
+            return Err(ServerError::NotLoopback(listen));
+        }
+        if let Some(name) = &create
+            && let Err(error) = DatabaseName::new(name)
+        {
+            return Err(ServerError::InvalidName { name: name.clone(), error });
+        }
+        Ok(Self { listen, place, create })
+    }
+
+    /// The database that is made: the one asked for, or the default in a place that holds none.
+    pub(super) fn to_create(&self, existing: &[String]) -> Option<String> {
+        match &self.create {
+            Some(name) => (!existing.contains(name)).then(|| name.clone()),
+            None => existing.is_empty().then(|| limits::DEFAULT_DATABASE.to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_is_listened_to() {
+        for (listen, allowed) in [
+            ("127.0.0.1:25293", true),
+            ("127.8.9.1:0", true),
+            ("[::1]:25293", true),
+            ("0.0.0.0:25293", false),
+            ("192.168.0.1:25293", false),
+            ("[::]:25293", false),
+        ] {
+            let config = Config::new(listen.parse().unwrap(), Place::Memory, None);
+            assert_eq!(config.is_ok(), allowed, "{listen}");
+        }
+    }
+
+    #[test]
+    fn main_is_made_where_nothing_is_and_others_only_when_asked() {
+        let config = |create: Option<&str>| {
+            Config::new("127.0.0.1:1".parse().unwrap(), Place::Memory, create.map(str::to_owned))
+        };
+        let to_create = |create, existing: &[&str]| {
+            let existing: Vec<String> = existing.iter().map(|name| (*name).to_owned()).collect();
+            config(create).unwrap().to_create(&existing)
+        };
+        assert_eq!(to_create(None, &[]).as_deref(), Some("main"));
+        assert_eq!(to_create(None, &["shop"]), None);
+        assert_eq!(to_create(Some("shop"), &[]).as_deref(), Some("shop"));
+        assert_eq!(to_create(Some("shop"), &["main", "shop"]), None);
+        assert!(matches!(config(Some("Shop")), Err(ServerError::InvalidName { .. })));
+    }
+}

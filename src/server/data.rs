@@ -1,0 +1,129 @@
+//! The data directory: its lock, its format, its databases.
+//!
+//! ```text
+//!   blazedb-data/
+//!     FORMAT  LOCK
+//!     main/log/  main/store/       one directory a database, of its name
+//! ```
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::config::{Config, Place, StoreKind};
+use super::environment::Machine;
+use super::error::ServerError;
+use super::limits::MEMORY_SEGMENT_BYTES;
+use super::volatile::Volatile;
+use crate::engine::{Database, Environment, Opening, Settings};
+use crate::log::Filesystem;
+use crate::log::disk::Disk;
+use crate::service::{Databases, Publication, Served};
+use crate::store::directory::{Format, Lock, STORE_FORMAT};
+use crate::store::{Lsm, LsmSettings, Memory, Store};
+use crate::wire::DatabaseName;
+
+/// The data directory in its present format.
+const DATA_FORMAT: Format = Format { what: "data", number: 1 };
+
+/// What is open.
+pub(super) struct Data {
+    pub(super) databases: Arc<Databases>,
+    /// What opening each database found, by name.
+    pub(super) findings: Vec<(String, Opening)>,
+    /// Keeps other processes out as long as it lives.
+    pub(super) _lock: Option<Lock>,
+}
+
+/// Opens all databases of the place, and makes the one that is to be made. `publication` makes the listener of each.
+pub(super) fn open(
+    config: &Config,
+    machine: &Arc<Machine>,
+    publication: impl Fn() -> Arc<Publication>,
+) -> Result<Data, ServerError> {
+    let lock = match &config.place {
+        Place::Directory(path, _) => Some(take(path)?),
+        Place::Memory => None,
+    };
+    let mut names = match &config.place {
+        Place::Directory(path, _) => database_names(path)?,
+        Place::Memory => Vec::new(),
+    };
+    names.extend(config.to_create(&names));
+    names.sort();
+    let (mut served, mut findings) = (Vec::new(), Vec::new());
+    for name in names {
+        let publication = publication();
+        let (database, opening) = open_database(config, machine, &name, &publication)?;
+        findings.push((name.clone(), opening));
+        served.push(Served::new(name, database, publication));
+    }
+    let environment: Arc<dyn Environment> = machine.clone();
+    Ok(Data { databases: Arc::new(Databases::new(served, environment)), findings, _lock: lock })
+}
+
+/// Makes the directory if it is not there, locks it, and checks its format before anything in it is touched.
+fn take(path: &Path) -> Result<Lock, ServerError> {
+    Disk::open(path).map_err(files("making the data directory", path))?;
+    let lock = Lock::acquire(path)?;
+    DATA_FORMAT.open(path)?;
+    Ok(lock)
+}
+
+/// The databases of a directory: its subdirectories that are named as databases are.
+fn database_names(path: &Path) -> Result<Vec<String>, ServerError> {
+    let failed = files("reading the data directory", path);
+    let mut names = Vec::new();
+    for entry in fs::read_dir(path).map_err(&failed)? {
+        let entry = entry.map_err(&failed)?;
+        let is_directory = entry.file_type().map_err(&failed)?.is_dir();
+        let name = entry.file_name().into_string().unwrap_or_default();
+        if is_directory && DatabaseName::new(&name).is_ok() {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+fn open_database(
+    config: &Config,
+    machine: &Arc<Machine>,
+    name: &str,
+    publication: &Arc<Publication>,
+) -> Result<(Database, Opening), ServerError> {
+    let settings = Settings { create: true, listener: Some(publication.clone()), ..Settings::default() };
+    let (log, store, settings): (Arc<dyn Filesystem>, Arc<dyn Store>, Settings) = match &config.place {
+        Place::Memory => {
+            let settings = Settings { segment_bytes: MEMORY_SEGMENT_BYTES, ..settings };
+            (Arc::new(Volatile::default()), Arc::new(Memory::new()), settings)
+        }
+        Place::Directory(path, kind) => {
+            let path = path.join(name);
+            let log = path.join("log");
+            let disk = Disk::open(&log).map_err(files("opening the log's directory", &log))?;
+            (Arc::new(disk), open_store(&path.join("store"), *kind, name)?, settings)
+        }
+    };
+    Database::open(log, store, machine.clone(), settings)
+        .map_err(|error| ServerError::Database { name: name.to_owned(), error })
+}
+
+fn open_store(path: &Path, kind: StoreKind, name: &str) -> Result<Arc<dyn Store>, ServerError> {
+    match kind {
+        // Its log may have been trimmed, since the store on disk has what is gone.
+        StoreKind::Memory if path.exists() => Err(ServerError::OtherStore(name.to_owned())),
+        StoreKind::Memory => Ok(Arc::new(Memory::new())),
+        StoreKind::Lsm => {
+            STORE_FORMAT.open(path)?;
+            let store = Lsm::open(path, LsmSettings::default());
+            let store = store.map_err(|error| ServerError::Store { name: name.to_owned(), error })?;
+            Ok(Arc::new(store))
+        }
+    }
+}
+
+fn files(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> ServerError {
+    let path = path.to_owned();
+    move |source| ServerError::Files { doing, path: path.clone(), source }
+}

@@ -1,0 +1,85 @@
+//! Why a server did not start, or stopped.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::engine::EngineError;
+use crate::service::StorageFailure;
+use crate::store::StoreError;
+use crate::store::directory::DirectoryError;
+use crate::wire::InvalidName;
+
+/// Why a server did not start, or stopped. The text is one line and says what to do.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// The operator's: an address that others can reach.
+    #[error(
+        "{0} can be reached from other machines, and nobody can be authenticated yet: listen on 127.0.0.1:{port}, and \
+         reach it from elsewhere by ssh -L {port}:127.0.0.1:{port} HOST",
+        port = .0.port()
+    )]
+    NotLoopback(SocketAddr),
+    /// The operator's: a name that no database may have.
+    #[error("no database can be named {name:?}: {error}")]
+    InvalidName {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        error: InvalidName,
+    },
+    /// The operator's: someone listens there already.
+    #[error("{0} is in use, perhaps by a server that runs already: stop that, or name another with --listen")]
+    AddressInUse(SocketAddr),
+    /// The machine's: the address cannot be listened on.
+    #[error("cannot listen on {address}: {source}; name another address with --listen")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The operator's or the machine's: the data directory.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// The operator's: a store that does not hold the view any more.
+    #[error(
+        "database {0:?} is kept by the store lsm, which its log alone cannot replace: leave out --store memory"
+    )]
+    OtherStore(String),
+    /// The machine's: files of the data directory.
+    #[error("{doing} {path}: {source}; check its owner and permissions, or name another with --data-dir")]
+    Files {
+        /// What was tried.
+        doing: &'static str,
+        /// With which file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A database that cannot be opened.
+    #[error("database {name:?}: {error}")]
+    Database {
+        /// Its name.
+        name: String,
+        /// Why.
+        error: EngineError,
+    },
+    /// A store that cannot be opened.
+    #[error("database {name:?}: {error}")]
+    Store {
+        /// The name of its database.
+        name: String,
+        /// Why.
+        error: StoreError,
+    },
+    /// The machine's: no threads or signals.
+    #[error("the system refuses what a server needs: {0}")]
+    System(io::Error),
+    /// The machine's: storage failed while the server ran.
+    #[error(transparent)]
+    Storage(#[from] StorageFailure),
+}

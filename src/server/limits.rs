@@ -1,0 +1,61 @@
+//! Every limit of a server, each with its reason. Those of a connection are the protocol's
+//! ([`crate::proto::limits`]).
+
+use std::time::Duration;
+
+/// Where a server listens unless told otherwise: this machine only; 25293 spells BLAZE on a keypad.
+pub const DEFAULT_LISTEN: &str = "127.0.0.1:25293";
+/// Where data lies unless told otherwise.
+pub const DEFAULT_DATA_DIR: &str = "./blazedb-data";
+/// The database that an empty directory gets.
+pub const DEFAULT_DATABASE: &str = "main";
+
+/// Connections at once. An idle one takes some 5 KiB; half of the usual hard limit of descriptors is left for files.
+pub const MAX_CONNECTIONS: usize = 10_000;
+/// Connections whose handshake is not done; further ones wait in the backlog. Each may hold 4 KiB and 5 seconds.
+pub const MAX_HANDSHAKES: usize = 1_024;
+/// Connections that the system holds until they are accepted: a reconnecting herd of 10,000 overflows the usual
+/// 1,024.
+pub const BACKLOG: u32 = 4_096;
+/// The first pause after an accept failed for want of descriptors or memory; it doubles up to [`MAX_ACCEPT_PAUSE`].
+pub const MIN_ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+/// The longest such pause: clients give up after some seconds.
+pub const MAX_ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+/// Bytes read from a socket at a time.
+pub const READ_BYTES: usize = 64 << 10;
+/// Reads from one socket before the others have their turn.
+pub const READS_IN_TURN: usize = 4;
+/// Batches of output and the pages that follow them, before the others have their turn.
+pub const ROUNDS_IN_TURN: u32 = 8;
+/// Memory for output that an idle connection may keep, in bytes.
+pub const IDLE_OUTPUT_BYTES: usize = 4 << 10;
+
+/// How long the last words of a connection that ended may take, and its peer to hang up.
+pub const LINGER: Duration = Duration::from_secs(1);
+/// Bytes that such a peer may still send; they are thrown away, so that it reads the last words before a reset.
+pub const LINGER_BYTES: usize = 4 << 20;
+
+/// From this duration of a commit on, its thread lets another take the connections that it serves meanwhile: changing
+/// threads costs about 35 µs, which would be a quarter of a fast disk's sync and is nothing beside a slow one's.
+pub const SLOW_COMMIT: Duration = Duration::from_millis(2);
+
+/// Threads that serve connections, at most: beyond, the decider's lock is what they wait for.
+pub const MAX_WORKERS: usize = 8;
+
+/// How often the log is asked whether it became idle: it must vouch for its last batch within 100 ms.
+pub const TICK: Duration = Duration::from_millis(40);
+/// How often the store is asked for maintenance.
+pub const MAINTENANCE: Duration = Duration::from_millis(200);
+/// How long after a change a checkpoint is made at the latest: restarting replays a minute of work at most.
+pub const CHECKPOINT_AFTER: Duration = Duration::from_secs(60);
+/// After how many bytes of changes a checkpoint is made: a fraction of a second to replay.
+pub const CHECKPOINT_BYTES: u64 = 64 << 20;
+
+/// How long clients are told to wait before they connect to a server that is stopping, in milliseconds.
+pub const RETRY_AFTER_MS: u32 = 1_000;
+/// How long stopping waits for clients, the protocol's own deadline for a Goodbye included.
+pub const STOP_DEADLINE: Duration = Duration::from_secs(12);
+
+/// Bytes of a segment of a log that lives in memory: its next one is always there beforehand.
+pub const MEMORY_SEGMENT_BYTES: u32 = 4 << 20;

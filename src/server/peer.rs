@@ -1,0 +1,259 @@
+//! One client's task: moves bytes between its socket and its connection, and events between that and its session.
+//!
+//! ```text
+//!   ┌─▶ read what is there ─▶ events ─▶ write what fits ─┬─▶ something is ordered: let the others read,
+//!   │                                                    │   then lead a commit, tell what is durable ──┐
+//!   │                                                    └─▶ wait: socket, commit, fence, stop, deadline┤
+//!   └───────────────────────────────────────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! Reading never waits for writing: both are tried in each round, and what the connection holds is bounded by the
+//! protocol. `spec/adr/0014-commit-on-the-readers-thread.md` says why commits are led here.
+
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::hub::Hub;
+use super::limits::{
+    IDLE_OUTPUT_BYTES, LINGER, LINGER_BYTES, READ_BYTES, READS_IN_TURN, RETRY_AFTER_MS, ROUNDS_IN_TURN,
+};
+use crate::proto::{Connection, Parting, Server, Time};
+use crate::service::{Fence, Session, StorageFailure};
+use crate::wire::ErrorCode;
+
+thread_local! {
+    /// Where a thread's reads go first: an idle connection holds no buffer.
+    static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
+}
+
+/// A client.
+#[derive(Debug)]
+pub(super) struct Peer {
+    stream: TcpStream,
+    connection: Connection<Server>,
+    session: Session,
+    hub: Arc<Hub>,
+    changes: watch::Receiver<u64>,
+    stopping: watch::Receiver<bool>,
+    fenced: Arc<Notify>,
+    /// Output that the socket did not take yet, from `written` on.
+    out: Vec<u8>,
+    written: usize,
+    /// Nothing more comes from the socket.
+    is_deaf: bool,
+    /// When a connection that ended is dropped, said or not.
+    last_words_until: Option<Time>,
+    /// Held until the handshake is done.
+    handshake: Option<OwnedSemaphorePermit>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Peer {
+    /// A client that has just connected. It holds `handshake` until it is welcome, `place` until it is gone.
+    pub(super) fn new(
+        stream: TcpStream,
+        hub: Arc<Hub>,
+        handshake: OwnedSemaphorePermit,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
+        let fenced = Arc::new(Notify::new());
+        let wake = fenced.clone();
+        let fence = Fence::new(move || wake.notify_one());
+        Self {
+            stream,
+            connection: Connection::server(hub.machine.now(), hub.protocol.clone()),
+            session: Session::new(hub.databases.clone(), fence),
+            changes: hub.changes.subscribe(),
+            stopping: hub.stopping.subscribe(),
+            fenced,
+            hub,
+            out: Vec::new(),
+            written: 0,
+            is_deaf: false,
+            last_words_until: None,
+            handshake: Some(handshake),
+            _place: place,
+        }
+    }
+
+    /// Serves the client until it is gone.
+    pub(super) async fn run(mut self) -> Result<(), StorageFailure> {
+        let mut armed = self.hub.machine.now();
+        let mut sleep = Box::pin(sleep_until(Instant::from_std(self.hub.machine.instant(armed))));
+        let mut rounds = 0_u32;
+        loop {
+            let now = self.hub.machine.now();
+            self.read(now);
+            self.keep_time(now);
+            self.events(now)?;
+            let goes_on = self.write(now);
+            if self.is_over(now) {
+                break;
+            }
+            if self.session.waits_for_commit() {
+                // Whoever has something to say is read first, so that one sync serves all.
+                tokio::task::yield_now().await;
+                if self.take_part_in_commit()? {
+                    continue;
+                }
+            }
+            rounds = if goes_on { rounds.saturating_add(1) } else { 0 };
+            if goes_on {
+                if rounds.is_multiple_of(ROUNDS_IN_TURN) {
+                    tokio::task::yield_now().await;
+                }
+                continue;
+            }
+            self.wait(&mut sleep, &mut armed).await;
+        }
+        self.part().await;
+        Ok(())
+    }
+
+    /// Takes what the socket has, up to a turn's worth.
+    fn read(&mut self, now: Time) {
+        if self.is_deaf {
+            return;
+        }
+        for _ in 0..READS_IN_TURN {
+            let read = READ_BUFFER.with_borrow_mut(|buffer| {
+                let read = self.stream.try_read(buffer)?;
+                self.connection.handle_bytes(now, buffer.get(..read).unwrap_or_default());
+                Ok::<usize, io::Error>(read)
+            });
+            match read {
+                Ok(READ_BYTES) => {}
+                Ok(1..) => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Ok(0) | Err(_) => {
+                    self.is_deaf = true;
+                    self.connection.handle_eof();
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Does what is due by now.
+    fn keep_time(&mut self, now: Time) {
+        if self.connection.poll_timeout().is_some_and(|due| due <= now) {
+            self.connection.handle_timeout(now);
+        }
+        if *self.stopping.borrow_and_update() {
+            let parting = Parting {
+                code: ErrorCode::ShuttingDown as u16,
+                retry_after_ms: RETRY_AFTER_MS,
+                message: "the server is stopping".to_owned(),
+            };
+            // Whoever said it before needs no second one.
+            let _ = self.connection.close(now, parting);
+        }
+        self.session.advance(now, &mut self.connection);
+        if self.handshake.is_some() && self.connection.is_open() {
+            self.handshake = None;
+        }
+    }
+
+    fn events(&mut self, now: Time) -> Result<(), StorageFailure> {
+        while let Some(event) = self.connection.poll_event() {
+            self.session.handle(now, &mut self.connection, event)?;
+        }
+        Ok(())
+    }
+
+    /// Writes one batch of output. Returns whether there may be more that the socket would take.
+    fn write(&mut self, now: Time) -> bool {
+        if self.written == self.out.len() {
+            self.out.clear();
+            self.written = 0;
+            if self.connection.poll_transmit(now, &mut self.out) == 0 {
+                if self.out.capacity() > IDLE_OUTPUT_BYTES {
+                    self.out = Vec::new();
+                }
+                return false;
+            }
+        }
+        while let Some(rest) = self.out.get(self.written..).filter(|rest| !rest.is_empty()) {
+            match self.stream.try_write(rest) {
+                Ok(count) => {
+                    self.written = self.written.saturating_add(count);
+                    self.connection.handle_written(now);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(_) => {
+                    self.is_deaf = true;
+                    self.written = self.out.len();
+                    self.connection.handle_eof();
+                    return true;
+                }
+            }
+        }
+        true
+    }
+
+    fn has_output(&self) -> bool {
+        self.written < self.out.len()
+    }
+
+    /// Whether nothing is left to do, or no time for it.
+    fn is_over(&mut self, now: Time) -> bool {
+        if !self.connection.is_closed() {
+            return false;
+        }
+        let until = *self.last_words_until.get_or_insert_with(|| now.after(LINGER));
+        self.connection.is_finished() && !self.has_output() || until <= now
+    }
+
+    /// Leads a commit unless someone else does. Returns whether nothing of this client waits any more.
+    fn take_part_in_commit(&mut self) -> Result<bool, StorageFailure> {
+        // Whatever changes from here on is looked at again.
+        self.changes.mark_unchanged();
+        if self.session.waits_for_commit() {
+            self.hub.commit(&self.session)?;
+        }
+        self.session.advance(self.hub.machine.now(), &mut self.connection);
+        Ok(!self.session.waits_for_commit())
+    }
+
+    async fn wait(&mut self, sleep: &mut Pin<Box<Sleep>>, armed: &mut Time) {
+        let deadlines = [self.connection.poll_timeout(), self.session.next_deadline(), self.last_words_until];
+        // Deadlines mostly move away: a timer that rings early costs less than one that is set again each time.
+        if let Some(due) = deadlines.into_iter().flatten().min()
+            && (due < *armed || sleep.is_elapsed())
+        {
+            *armed = due;
+            sleep.as_mut().reset(Instant::from_std(self.hub.machine.instant(due)));
+        }
+        let has_output = self.has_output();
+        let waits = self.session.waits_for_commit() || self.session.next_deadline().is_some();
+        let is_stopping = *self.stopping.borrow();
+        // What it was that happened is found out by trying everything; the errors come back there.
+        tokio::select! {
+            biased;
+            _ = self.stream.readable(), if !self.is_deaf => {}
+            _ = self.stream.writable(), if has_output => {}
+            _ = self.changes.changed(), if waits => {}
+            () = self.fenced.notified() => {}
+            _ = self.stopping.changed(), if !is_stopping => {}
+            () = sleep.as_mut() => {}
+        }
+    }
+
+    /// Hangs up so that the last words are read: what still comes is thrown away until the other side hangs up too.
+    async fn part(mut self) {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        if self.is_deaf || self.stream.shutdown().await.is_err() {
+            return;
+        }
+        let mut rest = self.stream.take(u64::try_from(LINGER_BYTES).unwrap_or(u64::MAX));
+        let mut nowhere = tokio::io::sink();
+        let drain = tokio::io::copy(&mut rest, &mut nowhere);
+        let _ = tokio::time::timeout(LINGER, drain).await;
+    }
+}

@@ -1,0 +1,106 @@
+//! What a server does beside serving: the log's ticks, the store's maintenance, checkpoints.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::environment::Machine;
+use super::error::ServerError;
+use super::limits::{CHECKPOINT_AFTER, CHECKPOINT_BYTES, MAINTENANCE, TICK};
+use super::report;
+use crate::engine::{EngineError, Environment};
+use crate::service::{Databases, Served};
+
+/// The thread of these duties. It stops when this is dropped.
+#[derive(Debug)]
+pub(super) struct Upkeep {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// One database's duties.
+#[derive(Debug)]
+struct Duty {
+    served: Arc<Served>,
+    maintained: Duration,
+    checkpointed: Duration,
+    /// What was told of last, so that a full disk is told of once.
+    told: Option<String>,
+}
+
+impl Upkeep {
+    pub(super) fn start(databases: &Databases, machine: Arc<Machine>) -> Result<Self, ServerError> {
+        let (stop, stopped) = channel();
+        let now = machine.elapsed();
+        let duties = databases.iter().map(|served| Duty {
+            served: served.clone(),
+            maintained: now,
+            checkpointed: now,
+            told: None,
+        });
+        let duties: Vec<Duty> = duties.collect();
+        let thread = std::thread::Builder::new().name("blazedb-upkeep".to_owned());
+        let thread = thread.spawn(move || run(duties, &machine, &stopped)).map_err(ServerError::System)?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for Upkeep {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            // Its panic was printed, and told through the publication.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(mut duties: Vec<Duty>, machine: &Machine, stopped: &Receiver<()>) {
+    while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+        for duty in &mut duties {
+            duty.turn(machine.elapsed());
+        }
+    }
+}
+
+impl Duty {
+    fn turn(&mut self, now: Duration) {
+        if self.served.database.read_only().is_some() || self.served.publication.failure().is_some() {
+            return;
+        }
+        let done = self.try_turn(now);
+        // The log was held: whoever found it taken may lead now.
+        self.served.publication.wake();
+        match done {
+            Ok(()) => self.told = None,
+            Err(EngineError::Stopped(reason)) => drop(self.served.publication.fail(&*reason)),
+            Err(error) => {
+                let text = format!("database {}: {error}", self.served.name);
+                if self.told.as_ref() != Some(&text) {
+                    report(&text);
+                    self.told = Some(text);
+                }
+            }
+        }
+    }
+
+    fn try_turn(&mut self, now: Duration) -> Result<(), EngineError> {
+        let Served { database, publication, .. } = &*self.served;
+        database.tick()?;
+        if now.saturating_sub(self.maintained) >= MAINTENANCE {
+            // One piece a turn: the log's ticks must not wait for all of a large compaction.
+            if !database.maintain()? {
+                self.maintained = now;
+            }
+        }
+        let unsaved = publication.unsaved_bytes();
+        let is_due = now.saturating_sub(self.checkpointed) >= CHECKPOINT_AFTER;
+        if unsaved >= CHECKPOINT_BYTES || unsaved > 0 && is_due {
+            publication.take_unsaved_bytes();
+            self.checkpointed = now;
+            database.checkpoint()?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,170 @@
+//! The server as its users see it: the real binary over loopback.
+
+use std::net::TcpListener;
+use std::process::Stdio;
+
+use blazedb::blazebinary::Value;
+use blazedb::proto::Outbox;
+use blazedb::wire::message::QueryKind;
+use blazedb::wire::{CollectionName, ErrorCode};
+use uuid::Uuid;
+
+use super::server_kit::{Act, Caller, Process, body, command, record};
+
+fn id(number: u128) -> Uuid {
+    Uuid::from_u128(number)
+}
+
+fn numbered(number: u128, fill: usize) -> blazedb::blazebinary::Record {
+    let text = format!("{number:0>fill$}");
+    record(id(number), &[("n", Value::Int(number as i64)), ("text", Value::from(text.as_str()))])
+}
+
+#[test]
+fn what_is_put_is_read_and_outlives_the_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().join("data");
+    let expected: Vec<_> = (1..=500).map(|number| numbered(number, 300)).collect();
+    let server = Process::start(&directory);
+    assert!(server.banner.iter().any(|line| line.contains("main: new")), "{:?}", server.banner);
+    let mut caller = Caller::new(server.address);
+    let refusal = caller.get("things", &[id(1)]).unwrap_err();
+    assert_eq!(refusal.known(), Some(ErrorCode::UnknownCollection));
+    for chunk in expected.chunks(100) {
+        let acts: Vec<Act> = chunk.iter().cloned().map(Act::Insert).collect();
+        caller.run(&body("things", &acts)).unwrap();
+    }
+    let check = |caller: &mut Caller| {
+        // 500 records of some 340 bytes take several pages, more than the caller grants at once.
+        let rows: Vec<_> = caller.scan("things").into_iter().map(|(_, record)| record).collect();
+        assert_eq!(rows, expected);
+        let rows = caller.get("things", &[id(7), id(501), id(3)]).unwrap();
+        let rows: Vec<_> = rows.into_iter().map(|(_, record)| record).collect();
+        assert_eq!(rows, [expected[6].clone(), expected[2].clone()]);
+    };
+    check(&mut caller);
+    drop(caller);
+    server.stop();
+    let server = Process::start(&directory);
+    assert!(server.banner.iter().any(|line| line.contains("main: as it was left")), "{:?}", server.banner);
+    check(&mut Caller::new(server.address));
+    server.kill();
+    check(&mut Caller::new(Process::start(&directory).address));
+}
+
+#[test]
+fn refusals_and_counts_are_told() {
+    let server = Process::start_with(&["--memory"]);
+    let mut caller = Caller::new(server.address);
+    let insert = body("a", &[Act::Insert(numbered(1, 1))]);
+    caller.run(&insert).unwrap();
+    assert_eq!(caller.run(&insert).unwrap_err().known(), Some(ErrorCode::AlreadyExists));
+    let patch = body("a", &[Act::Patch(id(2), blazedb::blazebinary::Record::from_iter([("n", 5_i64)]))]);
+    assert_eq!(caller.run(&patch).unwrap_err().known(), Some(ErrorCode::NotFound));
+    caller.run(&body("b", &[Act::Insert(numbered(1, 1)), Act::Insert(numbered(2, 1))])).unwrap();
+    caller.run(&body("b", &[Act::Delete(id(1))])).unwrap();
+    let stats = |caller: &mut Caller, collection: Option<&str>| {
+        let collection = collection.map(|name| CollectionName::new(name).unwrap());
+        let rows = caller.ask(QueryKind::Stats { collection }).map(|(_, rows)| rows)?;
+        let text = |record: &blazedb::blazebinary::Record, name| format!("{:?}", record.get(name).unwrap());
+        Ok::<_, blazedb::proto::Refusal>(
+            rows.iter().map(|(_, row)| (text(row, "collection"), text(row, "records"))).collect::<Vec<_>>(),
+        )
+    };
+    let row = |name: &str, count| (format!("{:?}", Value::from(name)), format!("{:?}", Value::Int(count)));
+    assert_eq!(stats(&mut caller, None).unwrap(), [row("a", 1), row("b", 1)]);
+    assert_eq!(stats(&mut caller, Some("b")).unwrap(), [row("b", 1)]);
+    assert_eq!(stats(&mut caller, Some("c")).unwrap_err().known(), Some(ErrorCode::UnknownCollection));
+}
+
+#[test]
+fn a_node_resumes_and_fences_its_older_connection() {
+    let server = Process::start_with(&["--memory"]);
+    let node = Some(id(0x4E0DE));
+    let mut first = Caller::connect(server.address, "main", Outbox::new(node)).unwrap();
+    first.run(&body("a", &[Act::Insert(numbered(1, 1))])).unwrap();
+    // The same node with older numbers is a restored copy.
+    let copy = Caller::connect(server.address, "main", Outbox::new(node)).err().unwrap();
+    assert!(copy.0.contains("older numbers"), "{}", copy.0);
+    let mut second = Caller::connect(server.address, "main", Outbox::resuming(node, 2)).unwrap();
+    let fenced = first.end();
+    assert!(fenced.0.contains("took over"), "{}", fenced.0);
+    second.run(&body("a", &[Act::Insert(numbered(2, 1))])).unwrap();
+    let unknown = Caller::connect(server.address, "shop", Outbox::new(None)).err().unwrap();
+    assert!(unknown.0.contains("--create"), "{}", unknown.0);
+}
+
+#[test]
+fn stopping_says_goodbye_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::start(folder.path());
+    let mut caller = Caller::new(server.address);
+    let bodies: Vec<_> = (1..=200).map(|number| body("a", &[Act::Insert(numbered(number, 1))])).collect();
+    for body in &bodies {
+        caller.submit(body);
+    }
+    caller.flush().unwrap();
+    server.signal("TERM");
+    let mut durable = 0;
+    while let Ok(outcome) = caller.outcome() {
+        assert_eq!(outcome.result, Ok(()));
+        durable = outcome.number;
+    }
+    assert_eq!(server.wait().code(), Some(0));
+    let server = Process::start(folder.path());
+    let held = Caller::new(server.address).scan("a").len() as u64;
+    assert!(held >= durable, "{durable} were acknowledged, {held} are there");
+    // A second signal does not wait for a client that never says goodbye.
+    let _silent = std::net::TcpStream::connect(server.address).unwrap();
+    let mut deaf = Caller::new(server.address);
+    deaf.flush().unwrap();
+    server.signal("INT");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    server.signal("INT");
+    assert_eq!(server.wait().code(), Some(14));
+}
+
+#[test]
+fn what_cannot_start_says_why_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let _holder = Process::start(&folder.path().join("locked"));
+    for (file, text) in [("newer", "blazedb data 2\n"), ("foreign", "someone else's\n")] {
+        std::fs::create_dir(folder.path().join(file)).unwrap();
+        std::fs::write(folder.path().join(file).join("FORMAT"), text).unwrap();
+    }
+    for (listen, directory, create, status, words) in [
+        (&*taken, "a", None, 10, "--listen"),
+        ("127.0.0.1:0", "locked", None, 11, "in use by process"),
+        ("127.0.0.1:0", "newer", None, 12, "newer blazedb"),
+        ("127.0.0.1:0", "foreign", None, 12, "no blazedb data"),
+        ("0.0.0.0:0", "a", None, 2, "ssh -L"),
+        ("127.0.0.1:0", "a", Some("../etc"), 2, "can be named"),
+    ] {
+        let mut command = command(&["--listen", listen, "--data-dir", &path(directory)]);
+        command.args(create.iter().flat_map(|name| ["--create", name]));
+        let output = command.stdout(Stdio::piped()).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(status), "{error}");
+        assert!(error.contains(words) && error.lines().count() == 1, "{error}");
+    }
+}
+
+#[test]
+fn other_databases_are_made_when_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().to_str().unwrap();
+    Process::start(folder.path()).stop();
+    let server = Process::start_with(&["--data-dir", directory, "--create", "shop"]);
+    let mut shop = Caller::connect(server.address, "shop", Outbox::new(None)).unwrap();
+    shop.run(&body("a", &[Act::Insert(numbered(1, 1))])).unwrap();
+    let mut main = Caller::new(server.address);
+    assert_eq!(main.get("a", &[id(1)]).unwrap_err().known(), Some(ErrorCode::UnknownCollection));
+    drop((shop, main));
+    server.stop();
+    let server = Process::start(folder.path());
+    let mut shop = Caller::connect(server.address, "shop", Outbox::new(None)).unwrap();
+    assert_eq!(shop.scan("a").len(), 1);
+}
