@@ -10,8 +10,10 @@
 //! - [`log`]: the segments, their recovery, positions;
 //! - [`store`]: the ordered view that a log is folded into, and its backends;
 //! - [`engine`]: the decider, the commit path, snapshots, changes;
+//! - [`service`]: a session plus an event of its connection gives replies;
 //! - `transport`: frames over byte streams, URLs, connecting (feature `net`);
-//! - `client`: the client of a served database (feature `net`).
+//! - `client`: the client of a served database (feature `net`);
+//! - `server`: the listener, a task a client, upkeep, stopping (feature `net`).
 //!
 //! Everything below `transport` builds without network crates (`--no-default-features`), reads no clock,
 //! socket or disk, and contains no `unsafe` code.

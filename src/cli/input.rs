@@ -114,7 +114,7 @@ mod tests {
                 Ok(Some(line)) => found.push((line.number, line.text.to_owned())),
                 Ok(None) => return Ok(found),
                 Err(Failure::Message(message)) => return Err(message),
-                Err(other) => panic!("{other:?}"),
+                Err(other) => panic!("reading fails otherwise: {other:?}"),
             }
         }
     }

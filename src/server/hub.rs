@@ -49,7 +49,7 @@ impl Hub {
         if led {
             let took = u64::try_from(self.machine.now().since(before).as_nanos()).unwrap_or(u64::MAX);
             // An eighth of the new, seven of the old.
-            let mean = (mean - mean / 8).saturating_add(took / 8);
+            let mean = mean.saturating_sub(mean / 8).saturating_add(took / 8);
             self.commit_nanos.store(mean, Ordering::Relaxed);
             // Publication came before the log was free again: whoever came in between may lead now.
             self.wake();

@@ -39,7 +39,10 @@ impl Operations {
                     Submission { node, number, groups: operation.groups, principal: "", trace: None };
                 submit(served, &submission).map(|ticket| (ticket, refusal_of(&ticket.outcome)))
             }
-            Ok(_) => return Ok(give_up(connection, ErrorCode::Internal, "an operation that is none")),
+            Ok(_) => {
+                give_up(connection, ErrorCode::Internal, "an operation that is none");
+                return Ok(());
+            }
             Err(error) => {
                 let refusal = refusals::of_payload(&error);
                 use_up(served, node, number).map(|ticket| (ticket, Some(refusal)))

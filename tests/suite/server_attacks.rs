@@ -5,15 +5,17 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use blazedb::blazebinary::Value;
-use blazedb::wire::message::QueryKind;
-use blazedb::wire::{CollectionName, CreditLimit, Flags, MessageType, encode_frame};
+use blazedb::wire::message::{AckLevel, Goodbye, Hello, Operation, QueryKind};
+use blazedb::wire::{
+    CollectionName, CreditLimit, DatabaseName, EncodedStrings, Flags, FrameBuffer, Message, MessageType, encode_frame,
+};
 use uuid::Uuid;
 
 use super::server_kit::{Act, Caller, Process, body, record};
 
 fn stream(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(25))).unwrap();
     stream
 }
 
@@ -29,13 +31,19 @@ fn last_words(mut stream: TcpStream) -> (Vec<u8>, Duration) {
 
 /// The types of the frames in `words`.
 fn types(words: &[u8]) -> Vec<u8> {
-    let mut decoder = blazedb::wire::FrameBuffer::new();
+    let mut decoder = FrameBuffer::new();
     decoder.extend(words);
     let mut types = Vec::new();
     while let Ok(Some(frame)) = decoder.next_frame() {
         types.push(frame.header.message_type as u8);
     }
     types
+}
+
+fn frame(message_type: MessageType, sequence: u32, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode_frame(message_type as u8, Flags::NONE, sequence, payload, &mut bytes).unwrap();
+    bytes
 }
 
 /// Bytes of a Hello for `main`, as `spec/protocol.md` P-11 shows it.
@@ -53,11 +61,6 @@ fn garbage_is_answered_by_an_error_and_the_end() {
     let mut wrong_crc = hello();
     *wrong_crc.last_mut().unwrap() ^= 1;
     let twice = [hello(), hello()].concat();
-    let frame = |message_type: MessageType, sequence, payload: &[u8]| {
-        let mut bytes = Vec::new();
-        encode_frame(message_type as u8, Flags::NONE, sequence, payload, &mut bytes).unwrap();
-        bytes
-    };
     let too_soon = frame(MessageType::Query, 0, &[0; 30]);
     let gap = [hello(), frame(MessageType::Ping, 7, &[0; 8])].concat();
     let huge = b"BLAZE\x01\x01\xff\xff\xff\xff\0\0\0\0".to_vec();
@@ -97,6 +100,98 @@ fn slow_and_silent_clients_are_hung_up_on() {
         assert!(start.elapsed() < Duration::from_secs(8), "the handshake's deadline is 5 s");
     }
     assert!(honest.is_well());
+}
+
+/// Peers that were welcome and then vanished behind an open socket: 2½ heartbeats of 5 s.
+#[test]
+fn half_open_clients_are_hung_up_on() {
+    let server = Process::start_with(&["--memory"]);
+    let hello = Hello {
+        min_version: 1,
+        max_version: 1,
+        next_operation: 1,
+        oldest_unacked: 1,
+        heartbeat_ms: 5_000,
+        database: DatabaseName::new("main").unwrap(),
+        agent: "half-open",
+        node: None,
+        capabilities: EncodedStrings::EMPTY,
+    };
+    let mut payload = Vec::new();
+    Message::Hello(hello).encode(&mut payload);
+    let bytes = frame(MessageType::Handshake, 0, &payload);
+    let start = Instant::now();
+    let vanished: Vec<_> = (0..10).map(|_| stream(server.address)).collect();
+    for mut stream in &vanished {
+        stream.write_all(&bytes).unwrap();
+    }
+    let mut honest = Caller::new(server.address);
+    for stream in vanished {
+        let (words, _) = last_words(stream);
+        assert_eq!(types(&words).first(), Some(&(MessageType::Handshake as u8)));
+        assert!(types(&words).contains(&(MessageType::Error as u8)));
+        let took = start.elapsed();
+        assert!((Duration::from_secs(12)..Duration::from_secs(18)).contains(&took), "{took:?}");
+        assert!(honest.is_well());
+    }
+}
+
+/// What cannot be read is refused, uses its number up, and is refused alike when it is repeated; what stands
+/// behind it is decided.
+#[test]
+fn operations_that_cannot_be_read_are_refused_alone() {
+    let server = Process::start_with(&["--memory"]);
+    let good = body("a", &[Act::Insert(record(Uuid::from_u128(1), &[]))]);
+    let mut payloads = Vec::new();
+    for number in 1..=2_u64 {
+        let mut payload = Vec::new();
+        let operation = Operation { number, ack_level: AckLevel::Durable, groups: good.groups() };
+        Message::Operation(operation).encode(&mut payload);
+        payloads.push(payload);
+    }
+    // Its collection's name begins with a digit: "a" is the byte behind number, level and count of groups, and a tag.
+    let at = payloads[0].iter().position(|byte| *byte == b'a').unwrap();
+    payloads[0][at] = b'1';
+    let node = Uuid::from_u128(0xBAD);
+    for _ in 0..2 {
+        let mut stream = stream(server.address);
+        let hello = Hello {
+            min_version: 1,
+            max_version: 1,
+            next_operation: 3,
+            oldest_unacked: 1,
+            heartbeat_ms: 5_000,
+            database: DatabaseName::new("main").unwrap(),
+            agent: "unreadable",
+            node: Some(node),
+            capabilities: EncodedStrings::EMPTY,
+        };
+        let mut hello_payload = Vec::new();
+        Message::Hello(hello).encode(&mut hello_payload);
+        let mut bytes = frame(MessageType::Handshake, 0, &hello_payload);
+        let mut goodbye = Vec::new();
+        Message::Goodbye(Goodbye { code: 0, retry_after_ms: 0, message: "" }).encode(&mut goodbye);
+        for (sequence, payload) in (1..).zip(&payloads) {
+            encode_frame(MessageType::Operation as u8, Flags::REQUIRES_ACK, sequence, payload, &mut bytes).unwrap();
+        }
+        bytes.extend(frame(MessageType::Goodbye, 3, &goodbye));
+        stream.write_all(&bytes).unwrap();
+        let (words, _) = last_words(stream);
+        let mut buffer = FrameBuffer::new();
+        buffer.extend(&words);
+        let mut told = Vec::new();
+        while let Ok(Some(frame)) = buffer.next_frame() {
+            match Message::decode(frame.header.message_type as u8, frame.payload).unwrap() {
+                Message::Error(error) => told.push(format!("{:?} {}", error.subject, error.code)),
+                Message::Ack(ack) => told.push(format!("ack {}", ack.number)),
+                _ => {}
+            }
+        }
+        let invalid_name = blazedb::wire::ErrorCode::InvalidName as u16;
+        assert_eq!(told.first(), Some(&format!("Operation(1) {invalid_name}")));
+        assert_eq!(told.last().map(String::as_str), Some("ack 2"), "{told:?}");
+    }
+    assert_eq!(Caller::new(server.address).scan("a").len(), 1);
 }
 
 /// Nine clients ask for all there is and read none of it; the honest one is answered all the same.
