@@ -173,10 +173,10 @@ impl Client {
         self.transaction(records::patch(collection, id, set, removed)?).await
     }
 
-    /// Deletes a record.
+    /// Deletes a record. Where there is none nothing changes: [`Receipt::unchanged`].
     ///
     /// # Errors
-    /// [`Error`]; `not_found` if there is no record of this id.
+    /// [`Error`].
     pub async fn delete(&self, collection: &str, id: Uuid) -> Result<Receipt, Error> {
         self.transaction(records::delete(collection, id)?).await
     }

@@ -1,12 +1,13 @@
-//! `put`, `get`, `patch`, `delete`, `scan` and `stats`, run as a user runs them, against a small server.
+//! `put`, `get`, `patch`, `delete`, `scan` and `stats`, run as a user runs them, against a small server and the real one.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
+use super::server_kit::Process;
 use super::test_server::{Treatment, World, serve};
 
 /// A server on a port of its own, as long as the test runs.
@@ -56,7 +57,56 @@ fn note(id: &str, rest: &str) -> String {
 
 #[test]
 fn records_are_written_read_changed_and_deleted() {
-    let url = format!("blaze://{}", start());
+    let counts = r#"{"collection":"notes","records":2}"#;
+    change_records(start(), &format!("{counts}\n"), "[]\n");
+}
+
+#[test]
+fn the_real_server_does_the_same() {
+    let server = Process::start_with(&["--memory"]);
+    let counts = |deletions: u8, records: u8| {
+        format!(r#"{{"collection":"notes","database":"main","deletions":{deletions},"records":{records}}}"#)
+    };
+    change_records(server.address, &format!("{}\n", counts(0, 2)), &format!("[\n  {}\n]\n", counts(2, 0)));
+    let url = format!("blaze://{}/mian", server.address);
+    check(&url, &["stats"], "", 4, "", &["(unknown_database)"]);
+    check(&url.replace("mian", "main"), &["scan", "nothing"], "", 4, "", &["(unknown_collection)"]);
+}
+
+/// The server dies and comes back on the same address while records are read from a person's terminal.
+#[test]
+fn a_put_goes_on_over_a_killed_server() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Process::start(directory.path());
+    let address = server.address.to_string();
+    let mut put = Command::new(env!("CARGO_BIN_EXE_blazedb"))
+        .args(["put", "notes", "--url", &format!("blaze://{address}")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = put.stdin.take().unwrap();
+    let mut ids = BufReader::new(put.stdout.take().unwrap()).lines();
+    let mut errors = BufReader::new(put.stderr.take().unwrap()).lines();
+    input.write_all(note(A, r#""n":1"#).as_bytes()).unwrap();
+    assert_eq!(ids.next().unwrap().unwrap(), A);
+    server.kill();
+    let lost = errors.next().unwrap().unwrap();
+    assert!(lost.contains("the connection was lost"), "{lost}");
+    input.write_all(note(B, r#""n":2"#).as_bytes()).unwrap();
+    drop(input);
+    let data = directory.path().to_str().unwrap();
+    let server = Process::start_at(&address, &["--data-dir", data]);
+    assert_eq!(ids.next().unwrap().unwrap(), B);
+    assert!(put.wait().unwrap().success());
+    let both = format!("{}{}", note(A, r#""n":1"#), note(B, r#""n":2"#));
+    check(&format!("blaze://{}", server.address), &["scan", "notes"], "", 0, &both, &[]);
+}
+
+/// `counts` is what `stats` prints of two records, `emptied` what `stats -o json` prints when both are deleted.
+fn change_records(address: SocketAddr, counts: &str, emptied: &str) {
+    let url = format!("blaze://{address}");
     let run = |args: &[&str], input: &str, status, stdout: &str, said: &[&str]| {
         check(&url, args, input, status, stdout, said);
     };
@@ -70,11 +120,11 @@ fn records_are_written_read_changed_and_deleted() {
     run(&["patch", "notes", A, "--set", r#"{"n":5}"#, "--remove", "title"], "", 0, "", &[]);
     run(&["get", "notes", A], "", 0, &note(A, r#""n":5"#), &[]);
     run(&["put", "notes", "--record", a.trim()], "", 0, &format!("{A}\n"), &[]);
-    run(&["stats"], "", 0, "{\"collection\":\"notes\",\"records\":2}\n", &[]);
-    run(&["delete", "notes", A, A], "", 4, "", &["(not_found)", "1 record(s) were not deleted"]);
+    run(&["stats"], "", 0, counts, &[]);
+    run(&["delete", "notes", A, A], "", 0, "", &[]);
     run(&["get", "notes", A, B], "", 1, &b, &["notes has no record 018f3c7a"]);
     run(&["delete", "notes", B], "", 0, "", &[]);
-    run(&["stats", "-o", "json"], "", 0, "[]\n", &[]);
+    run(&["stats", "-o", "json"], "", 0, emptied, &[]);
 }
 
 #[test]

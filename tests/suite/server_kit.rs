@@ -42,7 +42,11 @@ impl Process {
     }
 
     pub(crate) fn start_with(arguments: &[&str]) -> Self {
-        let mut command = command(&["--listen", "127.0.0.1:0"]);
+        Self::start_at("127.0.0.1:0", arguments)
+    }
+
+    pub(crate) fn start_at(address: &str, arguments: &[&str]) -> Self {
+        let mut command = command(&["--listen", address]);
         let mut child = command.args(arguments).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut banner = Vec::new();

@@ -182,7 +182,7 @@ fn apply_one(
             (*version, *held) = (seq, encode(&record));
             Ok(true)
         }
-        Action::Delete { id } => records.remove(&key(*id)).map(|_| true).ok_or(ErrorCode::NotFound),
+        Action::Delete { id } => Ok(records.remove(&key(*id)).is_some()),
         Action::Check { .. } => Err(ErrorCode::NotSupported),
     }
 }
