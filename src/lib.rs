@@ -16,7 +16,8 @@
 //! - `client`: the client of a served database (feature `net`).
 //!
 //! Everything below `transport` builds without network crates (`--no-default-features`), reads no clock,
-//! socket or disk, and contains no `unsafe` code.
+//! socket or disk but through what it is given ([`store::Lsm`] and [`store::directory`] excepted), and contains no
+//! `unsafe` code.
 
 #![forbid(unsafe_code)]
 // Production code is linted without `cfg(test)` in the same run.

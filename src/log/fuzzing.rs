@@ -8,6 +8,12 @@ use super::recovery::Opened;
 use super::simfs::SimFs;
 use super::writer::Log;
 
+/// What a target runs on an input.
+pub type Body = fn(&[u8]);
+
+/// Every target by the name of its file in `fuzz/fuzz_targets` and of its folder in `fuzz/seeds`.
+pub const TARGETS: &[(&str, Body)] = &[("log_recovery", recover)];
+
 /// The log that fuzzed segments claim to belong to.
 pub const IDENTITY: Identity = Identity { database: *b"fuzzed log bytes", partition: 0, epoch: 1 };
 

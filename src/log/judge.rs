@@ -130,6 +130,8 @@ impl<'a> Judge<'a> {
                 return Err(LogError::NewerFormat { file: name, found: format });
             }
         };
+        // Many segments may be open until their turn comes.
+        window.release();
         if header.identity != self.identity {
             return Err(LogError::Foreign { file: name });
         }

@@ -60,6 +60,11 @@ impl Window {
         self.get(offset, to_usize(BLOCK_BYTES))
     }
 
+    /// Gives the buffer back, until the next read.
+    pub(crate) fn release(&mut self) {
+        self.buffer = Vec::new();
+    }
+
     fn fill(&mut self, offset: u32, count: usize) -> Result<(), LogError> {
         let count = count.min(to_usize(self.length.saturating_sub(offset)));
         self.start = offset;

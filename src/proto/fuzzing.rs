@@ -20,6 +20,12 @@ use crate::wire::{
     Position, encode_frame, flags_to_send,
 };
 
+/// What a target runs on an input.
+pub type Body = fn(&[u8]);
+
+/// Every target by the name of its file in `fuzz/fuzz_targets` and of its folder in `fuzz/seeds`.
+pub const TARGETS: &[(&str, Body)] = &[("connection_server", server), ("connection_client", client)];
+
 const HANDSHAKE_DONE: u8 = 1;
 const PROGRAM: u8 = 2;
 /// The windows are small, so that few bytes reach their edges.

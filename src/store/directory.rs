@@ -148,7 +148,8 @@ impl Format {
     /// Creates the directory if it is missing, durably, and refuses it if it holds anything of somebody else's.
     fn make_room(&self, path: &Path) -> Result<(), DirectoryError> {
         let failed = |source| io_error("creating", path, source);
-        let missing: Vec<_> = path.ancestors().take_while(|part| !part.as_os_str().is_empty() && !part.exists()).collect();
+        let missing: Vec<_> =
+            path.ancestors().take_while(|part| !part.as_os_str().is_empty() && !part.exists()).collect();
         fs::create_dir_all(path).map_err(failed)?;
         for part in missing {
             // A directory's own name is an entry of its parent.

@@ -17,7 +17,7 @@
 //! 3. [`Store::publish`] makes the batch visible: readers share the last published [`Snapshot`].
 //!
 //! [`Store::maintain`] flushes and compacts, on a thread of the caller. This module knows nothing of the log, of
-//! frames, operations or queries; its only files are those of the backend `lsm`.
+//! frames, operations or queries; only [`Lsm`] and [`directory`] touch files.
 
 mod batch;
 mod bytes;

@@ -12,7 +12,7 @@ use super::payload::PayloadReader;
 pub struct CreditLimit {
     /// Frames.
     pub frames: u64,
-    /// Bytes of whole frames, header and trailer included, as they travel.
+    /// Bytes of whole frames, header and trailer included, their payloads uncompressed.
     pub bytes: u64,
 }
 

@@ -24,8 +24,8 @@ pub struct Frame<'b> {
 }
 
 impl Frame<'_> {
-    /// Bytes of the whole frame, header and checksum included: what is dropped from the buffer, and what it
-    /// costs in credit.
+    /// Bytes of the whole frame, header and checksum included: what is dropped from the buffer. In credit it
+    /// costs what it would take uncompressed.
     pub const fn wire_bytes(&self) -> usize {
         self.payload.len().saturating_add(FRAME_OVERHEAD_BYTES)
     }

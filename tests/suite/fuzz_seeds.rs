@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use blazedb::{blazebinary, wire};
+use blazedb::{blazebinary, log, proto, wire};
 
 /// Changed inputs for each target.
 const MUTATIONS: usize = 5_000;
@@ -17,7 +17,10 @@ fn fuzz(folder: &str) -> PathBuf {
 
 /// Every target of every module.
 fn targets() -> impl Iterator<Item = (&'static str, fn(&[u8]))> {
-    [blazebinary::fuzzing::TARGETS, wire::fuzzing::TARGETS].into_iter().flatten().copied()
+    [blazebinary::fuzzing::TARGETS, wire::fuzzing::TARGETS, proto::fuzzing::TARGETS, log::fuzzing::TARGETS]
+        .into_iter()
+        .flatten()
+        .copied()
 }
 
 /// The names in a folder of `fuzz/`, without extension.

@@ -190,7 +190,19 @@ fn damage(fs: &SimFs, sound: &[(String, Vec<u8>)], kind: usize, seeded: &mut See
     fs.replace(name, damaged);
 }
 
-/// The last block of every segment's log that a stale disk would show: zeros, as before they were written.
+#[test]
+fn every_missing_file_is_noticed() {
+    for appends in 8..20 {
+        let mut world = closed_log(6, appends);
+        let sound = files(&world.fs);
+        for (name, _) in &sound {
+            let result = try_damage(&mut world, &sound, |fs| fs.lose(name));
+            assert_eq!(result, Ok(true), "{name} of {}", sound.len());
+        }
+    }
+}
+
+/// A stale disk shows zeros, as before a block was written.
 #[test]
 fn sectors_that_a_disk_never_wrote_are_noticed() {
     let mut world = closed_log(6, 24);

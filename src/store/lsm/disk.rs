@@ -44,6 +44,13 @@ pub(super) fn check_before_open(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// The number of the manifest that the next opening would use.
+pub(super) fn current_manifest(path: &Path) -> io::Result<u64> {
+    let mut number = [0; 8];
+    File::open(path.join("current"))?.read_exact(&mut number)?;
+    Ok(u64::from_le_bytes(number))
+}
+
 /// Without `current` there may be what a kill during creation leaves, but no table.
 fn check_absence(path: &Path) -> Result<(), StoreError> {
     match fs::read_dir(path.join("tables")).map(|mut entries| entries.next().is_none()) {

@@ -163,12 +163,17 @@ impl Lsm {
             Err(error) => failure(doing, error),
         };
         match &error {
-            StoreError::Io { source, .. } if is_full(source) => {
+            // A full disk may show only in the sync after the manifest was switched: then the new tables are in use.
+            StoreError::Io { source, .. } if is_full(source) && self.is_manifest_unchanged() => {
                 disk::remove_tables(&self.path, first_table..self.tree.next_table_id());
             }
             _ => self.state()?.failed = Some(doing),
         }
         Err(error)
+    }
+
+    fn is_manifest_unchanged(&self) -> bool {
+        disk::current_manifest(&self.path).is_ok_and(|number| number == self.tree.current_version().id())
     }
 
     /// Moves the published snapshot past what maintenance just did, so that the memtables and files it replaced are
@@ -337,6 +342,7 @@ fn failure(doing: &'static str, error: lsm_tree::Error) -> StoreError {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test that overflows has failed")]
 mod tests {
     use std::io;
 
@@ -373,6 +379,21 @@ mod tests {
         put(&store, 2).unwrap();
         store.set_durable(Position { epoch: 0, seq: 2 });
         assert_eq!(store.checkpoint().unwrap().seq, 2);
+    }
+
+    /// The manifest on disk is a later one than that in memory: its tables must stay.
+    #[test]
+    fn a_disk_that_is_full_too_late_removes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Lsm::open(folder.path(), LsmSettings::default()).unwrap();
+        put(&store, 1).unwrap();
+        let current = folder.path().join("current");
+        let mut bytes = std::fs::read(&current).unwrap();
+        bytes[0] += 1;
+        std::fs::write(&current, bytes).unwrap();
+        fail(&store, io::ErrorKind::StorageFull);
+        assert_eq!(std::fs::read_dir(folder.path().join("tables")).unwrap().count(), 1);
+        assert!(matches!(put(&store, 2), Err(StoreError::Failed(_))));
     }
 
     #[test]

@@ -60,7 +60,7 @@ pub struct Hello<'a> {
 pub struct Welcome<'a> {
     /// The protocol version of the connection: within the client's range.
     pub version: u8,
-    /// The highest operation number of this node that is decided; the client sends on from the next.
+    /// The highest operation number of this node that is decided.
     pub node_decided: u64,
     /// How many operations may be unacknowledged: 1 to [`MAX_OPERATION_WINDOW`].
     pub operation_window: u16,

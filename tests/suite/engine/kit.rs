@@ -1,6 +1,6 @@
 //! What the tests of the engine share: a random script, an environment that is told the time, stores and databases.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -186,6 +186,8 @@ pub(super) fn open(
 pub(super) struct Checkpointed {
     memory: Arc<Memory>,
     disk: Arc<Mutex<Saved>>,
+    /// Whether batches are refused.
+    pub(super) fails: Arc<AtomicBool>,
 }
 
 /// What is "on disk": every batch, and how many of them a crash leaves.
@@ -198,7 +200,7 @@ struct Saved {
 
 impl Checkpointed {
     pub(super) fn new() -> Self {
-        Self { memory: Arc::new(Memory::new()), disk: Arc::default() }
+        Self { memory: Arc::new(Memory::new()), disk: Arc::default(), fails: Arc::default() }
     }
 
     /// The store as it is after a crash.
@@ -214,12 +216,15 @@ impl Checkpointed {
         memory.publish(saved.checkpointed).unwrap();
         let disk = Saved { batches, durable: saved.checkpointed, checkpointed: saved.checkpointed };
         drop(saved);
-        Self { memory: Arc::new(memory), disk: Arc::new(Mutex::new(disk)) }
+        Self { memory: Arc::new(memory), disk: Arc::new(Mutex::new(disk)), fails: Arc::default() }
     }
 }
 
 impl Store for Checkpointed {
     fn apply(&self, batch: Batch) -> Result<(), StoreError> {
+        if self.fails.load(Ordering::Relaxed) {
+            return Err(StoreError::Failed("the test wants it"));
+        }
         self.memory.apply(batch.clone())?;
         self.disk.lock().unwrap().batches.push(batch);
         Ok(())

@@ -9,7 +9,7 @@ use blazedb::log::simfs::{Fault, SimFs};
 use blazedb::store::{Memory, Store};
 use blazedb::wire::{ErrorCode, Position};
 
-use super::kit::{Kind, Op, World, id, open, record, run, submit};
+use super::kit::{Checkpointed, Kind, Op, World, id, open, record, run, submit};
 
 const NODE: Id = [1; 16];
 const SEGMENT_BYTES: u32 = 4 << 20;
@@ -110,6 +110,25 @@ fn nothing_is_visible_before_it_is_durable() {
     let ops = [op(Kind::Delete(id(1)))];
     assert_eq!(run(&database, NODE, 3, &ops), Err(EngineError::Stopped(reason.clone())));
     assert_eq!(database.commit(), Err(EngineError::Stopped(reason)));
+}
+
+#[test]
+fn a_store_that_fails_stops_the_database_and_the_log_has_what_was_synced() {
+    let (fs, world, store) = (SimFs::new(4096), World::new(1), Checkpointed::new());
+    let open = |store: &Checkpointed| {
+        open(Arc::new(fs.clone()), Arc::new(store.clone()), &world, SEGMENT_BYTES).unwrap().0
+    };
+    let database = open(&store);
+    store.fails.store(true, std::sync::atomic::Ordering::Relaxed);
+    let ops = [op(Kind::Insert(record(id(1), &[])))];
+    let Err(EngineError::Stopped(reason)) = run(&database, NODE, 1, &ops) else { panic!("acknowledged") };
+    assert!(reason.contains("folding"), "{reason}");
+    assert!(database.reader().collection("people").is_err());
+    assert_eq!(run(&database, NODE, 2, &ops), Err(EngineError::Stopped(reason)));
+    drop(database);
+    let database = open(&store.crash());
+    assert_eq!(run(&database, NODE, 1, &ops).unwrap().verdict, Verdict::Applied { unchanged: 0 });
+    assert_eq!(database.reader().statistics().unwrap()[0].summary.live, 1);
 }
 
 #[test]

@@ -1,0 +1,4 @@
+//! See `blazedb::log::fuzzing::recover`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| blazedb::log::fuzzing::recover(data));
