@@ -117,7 +117,7 @@ fn banner<'a>(
     } else {
         format!(" --url {url}")
     };
-    writeln!(out, "  try       echo '{{\"title\":\"Hello\"}}' | blazedb put notes{url}")?;
+    writeln!(out, "  try       blazedb put notes --record '{{\"title\":\"Hello\"}}'{url}")?;
     writeln!(out, "            blazedb scan notes{url}")?;
     writeln!(out, "            blazedb stats{url}")?;
     writeln!(out, "  stop      Ctrl-C")?;
