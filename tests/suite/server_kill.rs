@@ -86,7 +86,8 @@ impl Writer {
 
     fn act(&mut self, newest: &Records) -> Act {
         let text = "x".repeat(self.random.below(120) as usize);
-        let fields = [("n", Value::Int(self.random.next().cast_signed())), ("text", Value::from(text.as_str()))];
+        let fields =
+            [("n", Value::Int(self.random.next().cast_signed())), ("text", Value::from(text.as_str()))];
         let random =
             Uuid::from_u128(u128::from(self.number) << 64 | u128::from(self.random.below(self.next_id + 1)));
         let existing = newest.range(random..).next().map(|(id, _)| *id);
