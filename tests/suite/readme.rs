@@ -1,7 +1,9 @@
-//! The README's transcript is what the binary does.
+//! The README's transcripts are what the binary does.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
+
+use crate::server_kit::Process;
 
 fn blazedb(args: &[&str], input: &str) -> String {
     let mut child = Command::new(env!("CARGO_BIN_EXE_blazedb"))
@@ -16,11 +18,51 @@ fn blazedb(args: &[&str], input: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-#[test]
-fn the_transcript_holds() {
+/// The lines of the README's block that holds `command`.
+fn block(command: &str) -> Vec<&'static str> {
     let readme = include_str!("../../README.md");
-    let transcript: Vec<&str> =
-        readme.split("```").find(|block| block.contains("$ echo")).unwrap().lines().collect();
+    readme.split("```").find(|block| block.contains(command)).unwrap().trim().lines().collect()
+}
+
+/// The words of a line as a shell splits them, as far as the README needs it: blanks, and single quotes.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (at, part) in line.split('\'').enumerate() {
+        if at % 2 == 1 {
+            words.push(part.to_owned());
+        } else {
+            words.extend(part.split_whitespace().map(str::to_owned));
+        }
+    }
+    words
+}
+
+#[test]
+fn the_served_transcript_holds() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Process::start(directory.path());
+    let url = format!("blaze://{}/main", server.address);
+    let mut commands = 0;
+    let mut printed = String::new();
+    let mut expected = Vec::new();
+    for line in block("$ blazedb put notes") {
+        let Some(command) = line.strip_prefix("$ blazedb ") else {
+            expected.push(line);
+            continue;
+        };
+        let mut args = words(command);
+        args.extend(["--url".to_owned(), url.clone()]);
+        printed.push_str(&blazedb(&args.iter().map(String::as_str).collect::<Vec<_>>(), ""));
+        commands += 1;
+    }
+    assert_eq!(printed.lines().collect::<Vec<_>>(), expected);
+    assert_eq!(commands, 4);
+    server.stop();
+}
+
+#[test]
+fn the_encoding_transcript_holds() {
+    let transcript = block("$ echo");
     let after = |command: &str| {
         let at = transcript.iter().position(|line| line.starts_with(command)).unwrap();
         transcript[at + 1]
