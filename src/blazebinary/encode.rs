@@ -4,30 +4,11 @@ use uuid::Uuid;
 
 use super::dictionary::NAME_FOLLOWS;
 use super::error::EncodeError;
+use super::layout::Layout;
 use super::limits::MAX_NESTING;
 use super::measure::{encoded_length, sized_length, string_length, value_length};
 use super::token::{CHECKSUM_BYTES, MAGIC, tag};
 use super::value::{Dict, Record, Value};
-
-/// The layout of a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Layout {
-    /// Layout 1: no checksum. The default, since frames, logs and stores carry one of their own.
-    #[default]
-    V1,
-    /// Layout 2: a CRC-32 of all bytes before it closes the record.
-    V2,
-}
-
-impl Layout {
-    /// The byte that names the layout.
-    pub const fn byte(self) -> u8 {
-        match self {
-            Self::V1 => 1,
-            Self::V2 => 2,
-        }
-    }
-}
 
 /// Appends the canonical bytes of `record` to `out`.
 ///

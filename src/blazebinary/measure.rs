@@ -2,9 +2,9 @@
 //!
 //! Every limit is checked here, so that writing cannot fail and goes into a place of the right size.
 
-use super::encode::Layout;
 use super::error::EncodeError;
 use super::key::Key;
+use super::layout::Layout;
 use super::limits::{MAX_ENTRIES, MAX_KEY_BYTES, MAX_NESTING, MAX_RECORD_BYTES};
 use super::token::{CHECKSUM_BYTES, ENTRY_KEY_HEAD_BYTES, HEADER_BYTES, NAMED_KEY_HEAD_BYTES, tag};
 use super::value::{Dict, Record, Value};

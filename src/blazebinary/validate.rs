@@ -3,9 +3,9 @@
 use std::cmp::Ordering;
 
 use super::dictionary::FieldId;
-use super::encode::Layout;
 use super::error::{DecodeError, DecodeErrorKind as Kind};
 use super::key_order::{KeyScan, KeySequence, text_is_ascii};
+use super::layout::Layout;
 use super::limits::{MAX_NESTING, MAX_RECORD_BYTES};
 use super::reader::Reader;
 use super::token::{

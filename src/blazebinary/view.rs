@@ -6,9 +6,9 @@
 use uuid::Uuid;
 
 use super::date::Date;
-use super::encode::Layout;
 use super::error::DecodeError;
 use super::key::Key;
+use super::layout::Layout;
 use super::reader::Reader;
 use super::token::{FieldKey, Token, entry_key};
 use super::validate::canonical_record;
