@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
+use super::command::{blazedb, run};
 use super::server_kit::Process;
 use super::test_server::{Treatment, World, serve};
 
@@ -31,13 +32,7 @@ fn start() -> SocketAddr {
 /// Runs a command and checks its status, its stdout, and that stderr is these lines' beginnings and parts.
 #[track_caller]
 fn check(url: &str, args: &[&str], input: &str, status: i32, stdout: &str, said: &[&str]) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_blazedb"));
-    command.args(args).env("BLAZEDB_URL", url);
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // A command that needs no input may be gone already.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    let output = child.wait_with_output().unwrap();
+    let output = run(blazedb(args).env("BLAZEDB_URL", url), input.as_bytes());
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(status), "{args:?}: {text}");
     assert_eq!(String::from_utf8(output.stdout).unwrap(), stdout, "{args:?}: {text}");

@@ -1,26 +1,12 @@
 //! `frames`, run as a user runs it, over the session of `spec/protocol.md`.
 
-use std::io::Write;
-use std::process::{Command, Output, Stdio};
-
+use super::command::{blazedb, run};
 use super::protocol::session;
-
-fn run(args: &[&str], input: &[u8]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_blazedb"));
-    command.arg("frames").args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let input = input.to_vec();
-    let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap();
-    output
-}
 
 /// The run ends with `status`; stdout and stderr hold these parts (stderr nothing if none are named).
 #[track_caller]
 fn check(args: &[&str], input: &[u8], status: i32, printed: &[&str], said: &[&str]) -> String {
-    let output = run(args, input);
+    let output = run(blazedb(&["frames"]).args(args), input);
     let (stdout, stderr) =
         (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert_eq!(output.status.code(), Some(status), "{stderr}");

@@ -1,32 +1,17 @@
 //! `record encode` and `record decode`, run as a user runs them.
 
 use std::io::Write;
-use std::process::{Command, Output, Stdio};
+
+use super::command::{blazedb, run};
 
 const PRIORITY_V1: &str = "424c415a45010001091201";
 /// The same record with its checksum; both as Swift's encoder wrote them (`conformance/vectors/swift`).
 const PRIORITY_V2: &str = "424c415a450200010912018f4fe9dc";
 
-fn blazedb(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_blazedb"));
-    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-fn run(args: &[&str], input: &[u8]) -> Output {
-    let mut child = blazedb(args).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let input = input.to_vec();
-    let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap();
-    output
-}
-
 /// The run ends with `status`, writes `stdout`, and says something on stderr that contains each of `said`.
 #[track_caller]
 fn check(args: &[&str], input: impl AsRef<[u8]>, status: i32, stdout: &str, said: &[&str]) {
-    let output = run(args, input.as_ref());
+    let output = run(&mut blazedb(args), input.as_ref());
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(status), "{stderr}");
     assert_eq!(String::from_utf8(output.stdout).unwrap(), stdout);
@@ -62,7 +47,7 @@ fn a_file_goes_there_and_back_unchanged() {
     );
     let path = std::env::temp_dir().join(format!("blazedb-cli-record-{}.ndjson", std::process::id()));
     std::fs::write(&path, text).unwrap();
-    let encoded = run(&["record", "encode", "--layout", "2", path.to_str().unwrap()], b"");
+    let encoded = run(&mut blazedb(&["record", "encode", "--layout", "2", path.to_str().unwrap()]), b"");
     std::fs::remove_file(&path).unwrap();
     assert!(encoded.status.success());
     check(&["record", "decode"], encoded.stdout, 0, text, &[]);
@@ -147,7 +132,7 @@ fn help_and_version_are_printed() {
     for args in
         [&["--help"][..], &["record", "--help"], &["record", "encode", "--help"], &["record", "decode", "-h"]]
     {
-        let output = run(args, b"");
+        let output = run(&mut blazedb(args), b"");
         assert!(output.status.success());
         assert!(String::from_utf8(output.stdout).unwrap().contains("Examples:"), "{args:?}");
     }

@@ -1,19 +1,11 @@
 //! The README's transcripts are what the binary does.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
-
+use crate::command::{blazedb, run};
 use crate::server_kit::Process;
 
-fn blazedb(args: &[&str], input: &str) -> String {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_blazedb"))
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
+/// What the binary prints over `input`.
+fn printed(args: &[&str], input: &str) -> String {
+    let output = run(&mut blazedb(args), input.as_bytes());
     assert!(output.status.success(), "{args:?}");
     String::from_utf8(output.stdout).unwrap()
 }
@@ -43,7 +35,7 @@ fn the_served_transcript_holds() {
     let server = Process::start(directory.path());
     let url = format!("blaze://{}/main", server.address);
     let mut commands = 0;
-    let mut printed = String::new();
+    let mut found = String::new();
     let mut expected = Vec::new();
     for line in block("$ blazedb put notes") {
         let Some(command) = line.strip_prefix("$ blazedb ") else {
@@ -52,10 +44,10 @@ fn the_served_transcript_holds() {
         };
         let mut args = words(command);
         args.extend(["--url".to_owned(), url.clone()]);
-        printed.push_str(&blazedb(&args.iter().map(String::as_str).collect::<Vec<_>>(), ""));
+        found.push_str(&printed(&args.iter().map(String::as_str).collect::<Vec<_>>(), ""));
         commands += 1;
     }
-    assert_eq!(printed.lines().collect::<Vec<_>>(), expected);
+    assert_eq!(found.lines().collect::<Vec<_>>(), expected);
     assert_eq!(commands, 4);
     server.stop();
 }
@@ -69,7 +61,7 @@ fn the_encoding_transcript_holds() {
     };
     let echo = transcript.iter().find(|line| line.starts_with("$ echo '")).unwrap();
     let json = echo.trim_start_matches("$ echo '").split('\'').next().unwrap();
-    let hex = blazedb(&["record", "encode"], json);
+    let hex = printed(&["record", "encode"], json);
     assert_eq!(hex.trim_end(), after("$ blazedb record encode"));
-    assert_eq!(blazedb(&["record", "decode"], &hex).trim_end(), after("$ blazedb record decode"));
+    assert_eq!(printed(&["record", "decode"], &hex).trim_end(), after("$ blazedb record decode"));
 }

@@ -18,7 +18,8 @@ use blazedb::blazebinary::{Record, Value};
 use blazedb::proto::Outbox;
 use uuid::Uuid;
 
-use super::server_kit::{Act, Caller, PATIENCE, Process, Random, body, command, record};
+use super::random::Random;
+use super::server_kit::{Act, Caller, PATIENCE, Process, body, command, record};
 
 const CLIENTS: usize = 16;
 /// Transactions that a client has in flight at most.

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use blazedb::engine::{Database, EngineError, Id, Outcome};
 use blazedb::log::simfs::{Choose, Fault, Lies, SimFs, Tear};
 
-use super::kit::{Checkpointed, Op, Random, World, count, open, run, submit};
+use super::kit::{Checkpointed, Op, World, count, open, run, submit};
 use super::model::{Model, random_ops};
+use crate::random::Random;
 
 const NODE: Id = [7; 16];
 /// So small that the script fills several.

@@ -17,31 +17,11 @@ use blazedb::wire::message::{Action, OperationBody, OperationBuilder, RecordOper
 use blazedb::wire::{CollectionName, EncodedStrings, FramedRecord};
 use uuid::Uuid;
 
+use crate::random::Random;
+
 /// How many of something to do: `name` in the environment, else `default`.
 pub(super) fn count(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().map_or(default, |text| text.parse().unwrap())
-}
-
-/// SplitMix64: small, and the same everywhere.
-#[derive(Debug, Clone)]
-pub(super) struct Random(pub(super) u64);
-
-impl Random {
-    pub(super) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut bits = self.0;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        bits ^ (bits >> 31)
-    }
-
-    pub(super) fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    pub(super) fn chance(&mut self, percent: u64) -> bool {
-        self.below(100) < percent
-    }
 }
 
 impl Choose for Random {

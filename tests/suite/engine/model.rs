@@ -7,7 +7,8 @@ use blazedb::blazebinary::{Record, Value};
 use blazedb::engine::{Database, Id, Outcome, Range, Refusal, Verdict};
 use blazedb::wire::ErrorCode;
 
-use super::kit::{Kind, Op, Random, encode, id, record};
+use super::kit::{Kind, Op, encode, id, record};
+use crate::random::Random;
 
 /// A record of the model.
 #[derive(Debug, Clone, PartialEq)]

@@ -10,8 +10,9 @@ use blazedb::log::simfs::SimFs;
 use blazedb::store::{Lsm, LsmSettings, Memory, Store};
 use blazedb::wire::Position;
 
-use super::kit::{Checkpointed, Op, Random, World, count, open, run};
+use super::kit::{Checkpointed, Op, World, count, open, run};
 use super::model::{Model, random_ops};
+use crate::random::Random;
 
 const SEGMENT_BYTES: u32 = 256 << 10;
 const NODES: [Id; 3] = [[1; 16], [2; 16], [3; 16]];

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use blazedb::store::keyspace::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use blazedb::store::{Batch, Direction, KeyRange, Misuse, Position, Snapshot, Store, StoreError};
 
-use super::history::{Random, apply_to, at, history};
+use super::history::{apply_to, at, history};
 use super::{Rows, maintain_fully, rows_of};
+use crate::random::Random;
 
 fn batch(seq: u64, puts: &[(&[u8], &[u8])]) -> Batch {
     let mut batch = Batch::new(at(seq));
@@ -158,8 +159,8 @@ pub(super) fn random_batches_agree_with_a_map(open: &dyn Fn() -> Arc<dyn Store>)
         apply_to(&mut rows, &batch);
         unpublished.push((batch.position(), rows.clone()));
         store.apply(batch).unwrap();
-        if random.below(3) == 0 {
-            let (position, rows) = unpublished.swap_remove(random.below(unpublished.len()));
+        if random.index(3) == 0 {
+            let (position, rows) = unpublished.swap_remove(random.index(unpublished.len()));
             unpublished.retain(|(other, _)| *other > position);
             store.set_durable(position);
             store.publish(position).unwrap();
@@ -167,11 +168,11 @@ pub(super) fn random_batches_agree_with_a_map(open: &dyn Fn() -> Arc<dyn Store>)
             compare(&*store.snapshot(), &rows, &mut random);
             held.push((store.snapshot(), rows));
         }
-        match random.below(12) {
+        match random.index(12) {
             0 => drop(store.checkpoint().unwrap()),
             1 => maintain_fully(&*store),
             2 if !held.is_empty() => {
-                let (snapshot, rows) = held.swap_remove(random.below(held.len()));
+                let (snapshot, rows) = held.swap_remove(random.index(held.len()));
                 compare(&*snapshot, &rows, &mut random);
             }
             _ => {}
@@ -191,11 +192,11 @@ fn compare(snapshot: &dyn Snapshot, rows: &Rows, random: &mut Random) {
     for direction in [Direction::Ascending, Direction::Descending] {
         assert_eq!(rows_of(snapshot, direction).unwrap(), *rows);
     }
-    let Some((from, value)) = rows.iter().nth(random.below(rows.len().max(1))) else { return };
+    let Some((from, value)) = rows.iter().nth(random.index(rows.len().max(1))) else { return };
     assert_eq!(get(snapshot, from).as_ref(), Some(value));
     let absent = [from.as_slice(), b"\x01"].concat();
     assert_eq!(get(snapshot, &absent), None);
-    let to = rows.keys().nth(random.below(rows.len())).unwrap();
+    let to = rows.keys().nth(random.index(rows.len())).unwrap();
     let range = (Excluded(&from[..]), Included(&to[..]));
     let found = snapshot.range(range, Direction::Descending).map(|row| row.unwrap().0.to_vec());
     let expected = rows.keys().rev().filter(|key| *key > from && *key <= to).cloned();

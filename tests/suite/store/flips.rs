@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use blazedb::store::{Direction, Lsm, Store, StoreError};
 
-use super::history::{Random, history, replay_in_parts, rows_at};
+use super::history::{history, replay_in_parts, rows_at};
 use super::{Rows, SMALL, count_from_env, rows_of};
+use crate::random::Random;
 
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
@@ -80,7 +81,7 @@ fn a_flipped_bit_is_an_error_or_harmless() {
     for trial in 0..trials {
         // Half of the bits anywhere by size, half in any file, so that the small files get their share.
         let (file, byte) = if trial % 2 == 0 {
-            let mut byte = random.below(sizes.iter().sum());
+            let mut byte = random.index(sizes.iter().sum());
             let file = sizes
                 .iter()
                 .position(|size| {
@@ -92,10 +93,10 @@ fn a_flipped_bit_is_an_error_or_harmless() {
                 .unwrap();
             (file, byte)
         } else {
-            let file = random.below(files.len());
-            (file, random.below(sizes[file]))
+            let file = random.index(files.len());
+            (file, random.index(sizes[file]))
         };
-        let bit = random.below(8);
+        let bit = random.index(8);
         copy(&original, &damaged);
         let target = damaged.join(files[file].strip_prefix(&original).unwrap());
         let mut bytes = fs::read(&target).unwrap();

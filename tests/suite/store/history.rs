@@ -3,27 +3,7 @@
 use blazedb::store::{Batch, Change, CollectionId, Fold, Image, Key, Memory, Position, Store};
 
 use super::{Rows, maintain_fully};
-
-/// SplitMix64: small, seeded, the same everywhere.
-pub(super) struct Random(pub(super) u64);
-
-impl Random {
-    pub(super) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    pub(super) fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % end as u64).unwrap()
-    }
-
-    pub(super) fn bytes(&mut self, length: usize) -> Vec<u8> {
-        (0..length).map(|_| self.next().to_le_bytes()[0]).collect()
-    }
-}
+use crate::random::Random;
 
 pub(super) fn at(seq: u64) -> Position {
     Position { epoch: 0, seq }
@@ -41,7 +21,7 @@ pub(super) fn history(seed: u64, batches: usize) -> Vec<Batch> {
     let mut seq = 0;
     (0..batches)
         .map(|number| {
-            let effects = 1 + random.below(8);
+            let effects = 1 + random.index(8);
             let mut fold = Fold::new(&store, at(seq + effects as u64));
             for _ in 0..effects {
                 seq += 1;
@@ -52,10 +32,10 @@ pub(super) fn history(seed: u64, batches: usize) -> Vec<Batch> {
             if number >= 20 {
                 fold.batch().delete_once(operation(number as u64 - 20));
             }
-            if random.below(10) == 0 {
+            if random.index(10) == 0 {
                 let key =
-                    Key::Catalogue { kind: 1, number: u32::try_from(random.below(5)).unwrap() }.encode();
-                if random.below(3) == 0 {
+                    Key::Catalogue { kind: 1, number: u32::try_from(random.index(5)).unwrap() }.encode();
+                if random.index(3) == 0 {
                     fold.batch().delete(key)
                 } else {
                     fold.batch().put(key, random.bytes(30))
@@ -70,12 +50,12 @@ pub(super) fn history(seed: u64, batches: usize) -> Vec<Batch> {
 
 fn change_a_record(fold: &mut Fold<'_>, seq: u64, random: &mut Random) {
     let mut id = [0; 16];
-    id[15] = u8::try_from(random.below(100)).unwrap();
-    let length = random.below(300);
-    let record = if random.below(2) == 0 { vec![b'x'; length] } else { random.bytes(length) };
-    let record = (random.below(5) > 0).then(|| (&record[..], crc32fast::hash(&record)));
+    id[15] = u8::try_from(random.index(100)).unwrap();
+    let length = random.index(300);
+    let record = if random.index(2) == 0 { vec![b'x'; length] } else { random.bytes(length) };
+    let record = (random.index(5) > 0).then(|| (&record[..], crc32fast::hash(&record)));
     let envelope = random.bytes(12);
-    fold.record(seq, collection(random.below(3)), id, Image { envelope: &envelope, record }).unwrap();
+    fold.record(seq, collection(random.index(3)), id, Image { envelope: &envelope, record }).unwrap();
 }
 
 /// Applies a batch to a plain map, which is the model of a store.

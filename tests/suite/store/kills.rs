@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use blazedb::store::{Direction, Lsm, Store, verify};
 
-use super::history::{Random, at, history, replay, rows_at};
+use super::history::{at, history, replay, rows_at};
 use super::{SMALL, count_from_env, rows_of};
+use crate::random::Random;
 
 const CHILD: &str = "BLAZEDB_STORE_CHILD";
 const NAME: &str = "store::kills::killed_inside_checkpoints_it_opens_at_a_durable_position";
@@ -93,7 +94,7 @@ fn killed_inside_checkpoints_it_opens_at_a_durable_position() {
     let mut folder = tempfile::tempdir().unwrap();
     for kill in 0..kills {
         let (durable, checkpointed, is_inside) =
-            run_and_kill(folder.path(), Duration::from_micros(2_000 + random.below(150_000) as u64));
+            run_and_kill(folder.path(), Duration::from_micros(2_000 + random.index(150_000) as u64));
         inside += usize::from(is_inside);
         let durable = durable.max(durable_before);
         let store = Lsm::open(folder.path(), SMALL).unwrap();

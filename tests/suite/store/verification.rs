@@ -7,7 +7,8 @@ use blazedb::store::{
     Store, StoreError, Summary, verify,
 };
 
-use super::history::{Random, at, collection, history, replay};
+use super::history::{at, collection, history, replay};
+use crate::random::Random;
 
 pub(super) fn a_folded_history_verifies(open: &dyn Fn() -> Arc<dyn Store>) {
     let store = open();
@@ -104,11 +105,11 @@ pub(super) fn a_lying_backend_is_found_out(open: &dyn Fn() -> Arc<dyn Store>) {
     let rows: Vec<_> = truth.range(everything, Direction::Ascending).map(Result::unwrap).collect();
     let mut random = Random(5);
     for _ in 0..200 {
-        let (key, value) = &rows[random.below(rows.len())];
+        let (key, value) = &rows[random.index(rows.len())];
         if matches!(Key::decode(key).unwrap(), Key::Operation { .. }) {
             continue; // What stands in the ledger is the engine's.
         }
-        let bit = random.below(value.len() * 8);
+        let bit = random.index(value.len() * 8);
         let lying = Lying { truth: Arc::clone(&truth), key: key.clone(), bit };
         assert!(verify(&lying).unwrap().wrong > 0, "bit {bit} of {key:?}");
     }
