@@ -8,7 +8,9 @@ use clap::ValueEnum;
 
 use super::{ExitStatus, Failure};
 use crate::log::Tail;
-use crate::server::limits::{DEFAULT_DATA_DIR, DEFAULT_DATABASE, DEFAULT_LISTEN};
+use crate::server::limits::{
+    CHECKPOINT_BYTES, DEFAULT_DATA_DIR, DEFAULT_DATABASE, DEFAULT_LISTEN, MIN_CHECKPOINT_BYTES,
+};
 use crate::server::{Config, Ending, Finding, Place, Server, ServerError, StoreKind};
 use crate::store::directory::DirectoryError;
 
@@ -31,6 +33,9 @@ pub(super) struct Args {
     /// Make this database if it is not there (an empty directory gets `main` by itself)
     #[arg(long, value_name = "NAME")]
     create: Option<String>,
+    /// Make a checkpoint after so many bytes of changes: fewer let a restart replay less, and the disk write more
+    #[arg(long, value_name = "BYTES", default_value_t = CHECKPOINT_BYTES, value_parser = clap::value_parser!(u64).range(MIN_CHECKPOINT_BYTES..))]
+    checkpoint_bytes: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -67,6 +72,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         Place::Directory(args.data_dir, kind)
     };
     let config = Config::new(args.listen, place.clone(), args.create).map_err(|error| failure(&error))?;
+    let config = config.with_checkpoint_bytes(args.checkpoint_bytes);
     let server = Server::start(&config).map_err(|error| failure(&error))?;
     let address = server.address().map_err(Failure::new)?;
     // Whoever started it without a terminal does without the banner.

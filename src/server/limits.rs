@@ -51,6 +51,8 @@ pub const MAINTENANCE: Duration = Duration::from_millis(200);
 pub const CHECKPOINT_AFTER: Duration = Duration::from_secs(60);
 /// After how many bytes of changes a checkpoint is made: a fraction of a second to replay.
 pub const CHECKPOINT_BYTES: u64 = 64 << 20;
+/// The fewest that may be asked for: each checkpoint is a file or more, and some ten syncs.
+pub const MIN_CHECKPOINT_BYTES: u64 = 1 << 20;
 
 /// How long clients are told to wait before they connect to a server that is stopping, in milliseconds.
 pub const RETRY_AFTER_MS: u32 = 1_000;

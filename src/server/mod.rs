@@ -48,6 +48,7 @@ pub struct Server {
     failed: watch::Receiver<Option<StorageFailure>>,
     interrupt: Signal,
     terminate: Signal,
+    checkpoint_bytes: u64,
 }
 
 /// How a server ended that was asked to.
@@ -109,7 +110,8 @@ impl Server {
         };
         let data = data::open(config, &machine, publication)?;
         let hub = Arc::new(Hub::new(machine, data.databases.clone(), changes));
-        Ok(Self { runtime, listener, hub, data, failed, interrupt, terminate })
+        let checkpoint_bytes = config.checkpoint_bytes;
+        Ok(Self { runtime, listener, hub, data, failed, interrupt, terminate, checkpoint_bytes })
     }
 
     /// Where it listens.
@@ -134,8 +136,9 @@ impl Server {
     /// [`ServerError::Storage`]: end the process; [`ServerError::Database`] if the last checkpoint failed, in which case
     /// everything acknowledged is in the log all the same.
     pub fn run(self) -> Result<Ending, ServerError> {
-        let Self { runtime, listener, hub, data, mut failed, mut interrupt, mut terminate } = self;
-        let upkeep = Upkeep::start(&data.databases, hub.machine.clone())?;
+        let Self { runtime, listener, hub, data, mut failed, mut interrupt, mut terminate, checkpoint_bytes } =
+            self;
+        let upkeep = Upkeep::start(&data.databases, hub.machine.clone(), checkpoint_bytes)?;
         let serving = runtime.spawn(accept::serve(listener, hub.clone()));
         let outcome = runtime.block_on(async {
             tokio::select! {

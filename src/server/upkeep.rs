@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::environment::Machine;
 use super::error::ServerError;
-use super::limits::{CHECKPOINT_AFTER, CHECKPOINT_BYTES, MAINTENANCE, TICK};
+use super::limits::{CHECKPOINT_AFTER, MAINTENANCE, TICK};
 use super::report;
 use crate::engine::{EngineError, Environment};
 use crate::service::{Databases, Served};
@@ -25,18 +25,25 @@ struct Duty {
     served: Arc<Served>,
     maintained: Duration,
     checkpointed: Duration,
+    /// After how many bytes of changes a checkpoint is made.
+    checkpoint_bytes: u64,
     /// What was told of last, so that a full disk is told of once.
     told: Option<String>,
 }
 
 impl Upkeep {
-    pub(super) fn start(databases: &Databases, machine: Arc<Machine>) -> Result<Self, ServerError> {
+    pub(super) fn start(
+        databases: &Databases,
+        machine: Arc<Machine>,
+        checkpoint_bytes: u64,
+    ) -> Result<Self, ServerError> {
         let (stop, stopped) = channel();
         let now = machine.elapsed();
         let duties = databases.iter().map(|served| Duty {
             served: served.clone(),
             maintained: now,
             checkpointed: now,
+            checkpoint_bytes,
             told: None,
         });
         let duties: Vec<Duty> = duties.collect();
@@ -96,7 +103,7 @@ impl Duty {
         }
         let unsaved = publication.unsaved_bytes();
         let is_due = now.saturating_sub(self.checkpointed) >= CHECKPOINT_AFTER;
-        if unsaved >= CHECKPOINT_BYTES || unsaved > 0 && is_due {
+        if unsaved >= self.checkpoint_bytes || unsaved > 0 && is_due {
             publication.take_unsaved_bytes();
             self.checkpointed = now;
             database.checkpoint()?;
