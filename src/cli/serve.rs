@@ -138,6 +138,11 @@ fn what_was_found(finding: &Finding<'_>) -> String {
         return "new".to_owned();
     }
     let replayed = finding.opening.replayed;
+    let room = if finding.lacks_room {
+        "; THE DISK IS FULL: it reads, and takes writes again when there is room"
+    } else {
+        ""
+    };
     let end = match finding.opening.log.as_ref().map(|report| &report.tail) {
         Some(Tail::Unvouched { file, from, to }) if to > from => {
             format!("; {file} ends in a write that was never acknowledged (bytes {from} to {to}), ignored")
@@ -145,8 +150,8 @@ fn what_was_found(finding: &Finding<'_>) -> String {
         _ => String::new(),
     };
     match replayed {
-        0 => format!("as it was left{end}"),
-        1 => format!("recovered, 1 transaction from the log{end}"),
-        _ => format!("recovered, {replayed} transactions from the log{end}"),
+        0 => format!("as it was left{end}{room}"),
+        1 => format!("recovered, 1 transaction from the log{end}{room}"),
+        _ => format!("recovered, {replayed} transactions from the log{end}{room}"),
     }
 }

@@ -44,16 +44,17 @@ pub(crate) fn left_out() -> bool {
     is_left_out
 }
 
-/// Unmounts what test processes that were killed have left.
+/// Unmounts and removes what test processes that were killed have left.
 fn remove_stale() {
-    let mounts = fs::read_to_string("/proc/mounts").unwrap();
-    for mount in mounts.lines().filter_map(|line| line.split(' ').nth(1)) {
-        let folder = Path::new(mount).parent().unwrap_or(Path::new("/"));
-        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    for entry in fs::read_dir(std::env::temp_dir()).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().to_string_lossy().into_owned();
         let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
         if owner.is_some_and(|owner| !Path::new("/proc").join(owner).exists()) {
-            let _ = run("umount", &["-l", mount]);
-            let _ = fs::remove_dir_all(folder);
+            let mount = entry.path().join("mnt");
+            // Unless it was not mounted.
+            let _ = run("umount", &["-l", mount.to_str().unwrap()]);
+            let _ = fs::remove_dir_all(entry.path());
         }
     }
 }

@@ -33,6 +33,7 @@ mod readme;
 mod refusals;
 mod server_attacks;
 mod server_end_to_end;
+mod server_full;
 mod server_kill;
 mod server_kit;
 mod server_load;

@@ -43,6 +43,8 @@ pub(crate) struct Writer {
     pub(crate) acts: u64,
     /// When it was told last.
     pub(crate) told: Option<Instant>,
+    /// How its last connection ended.
+    pub(crate) ended: String,
 }
 
 fn apply(records: &mut Records, acts: &[Act]) {
@@ -77,6 +79,7 @@ impl Writer {
             acknowledged: 0,
             acts: 0,
             told: None,
+            ended: String::new(),
         }
     }
 
@@ -135,7 +138,13 @@ impl Writer {
             } else if self.pending.is_empty() {
                 break;
             } else {
-                let Ok(outcome) = caller.outcome() else { break };
+                let outcome = match caller.outcome() {
+                    Ok(outcome) => outcome,
+                    Err(lost) => {
+                        self.ended = lost.0;
+                        break;
+                    }
+                };
                 assert_eq!(outcome.result, Ok(()), "every transaction is right");
                 self.acknowledged += 1;
                 self.told = Some(Instant::now());
