@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::runtime::{Builder, Runtime};
+
 use super::{ExitStatus, Failure, tell};
 use crate::client::{Client, Error, InputError, Options, State};
 use crate::transport::Url;
@@ -24,10 +26,8 @@ pub(super) fn with_client<T>(
     target: &Target,
     job: impl AsyncFnOnce(Client) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let url: Url = target.url.parse().map_err(|error| Failure::usage(format_args!("--url: {error}")))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
-    let runtime = runtime.map_err(|error| Failure::new(format_args!("cannot start: {error}")))?;
-    runtime.block_on(async {
+    let url = url_of(target)?;
+    runtime()?.block_on(async {
         let options = Options { patience: Some(PATIENCE), ..Options::default() };
         let client = Client::connect(&url, options).await?;
         tokio::spawn(tell_losses(client.state()));
@@ -35,6 +35,22 @@ pub(super) fn with_client<T>(
         client.close().await;
         Ok(done)
     })
+}
+
+/// The URL of the server, checked.
+pub(super) fn url_of(target: &Target) -> Result<Url, Failure> {
+    target.url.parse().map_err(|error| Failure::usage(format_args!("--url: {error}")))
+}
+
+/// What a command that is printed for pasting needs to reach `url`, with a blank before it; nothing for the default.
+pub(super) fn url_option(url: &Url) -> String {
+    if *url == Url::default() { String::new() } else { format!(" --url {url}") }
+}
+
+/// What a command's connections run on: this thread alone.
+pub(super) fn runtime() -> Result<Runtime, Failure> {
+    let runtime = Builder::new_current_thread().enable_io().enable_time().build();
+    runtime.map_err(|error| Failure::new(format_args!("cannot start: {error}")))
 }
 
 /// Says on stderr that the connection was lost, once a loss.

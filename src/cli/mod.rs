@@ -3,6 +3,7 @@
 //! Each command is a module with its arguments (a clap type) and a `run` that returns `Result<(), Failure>`; a new
 //! one is added as a module, a variant of `Command` and an arm of [`run`].
 
+mod bench;
 mod connect;
 mod delete;
 mod frames;
@@ -72,6 +73,8 @@ enum Command {
     Record(record::Args),
     /// Print the frames of a capture
     Frames(frames::FramesArgs),
+    /// Load a server and print throughput and latencies
+    Bench(bench::Args),
     /// Run a server
     Serve(serve::Args),
 }
@@ -149,6 +152,7 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::Stats(args) => stats::run(&cli.target, args),
         Command::Record(args) => record::run(args),
         Command::Frames(args) => frames::run(&args),
+        Command::Bench(args) => bench::run(&cli.target, args),
         Command::Serve(args) => serve::run(args),
     };
     match outcome {

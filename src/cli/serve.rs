@@ -111,12 +111,7 @@ fn banner<'a>(
         writeln!(out, "  database  {}: {}", finding.name, what_was_found(&finding))?;
         first.get_or_insert(finding.name);
     }
-    let url = format!("blaze://{address}/{}", first.unwrap_or(DEFAULT_DATABASE));
-    let url = if address.to_string() == DEFAULT_LISTEN && first == Some(DEFAULT_DATABASE) {
-        String::new()
-    } else {
-        format!(" --url {url}")
-    };
+    let url = url_option(&Url::at(address, first.unwrap_or(DEFAULT_DATABASE)));
     writeln!(out, "  try       blazedb put notes --record '{{\"title\":\"Hello\"}}'{url}")?;
     writeln!(out, "            blazedb scan notes{url}")?;
     writeln!(out, "            blazedb stats{url}")?;
