@@ -12,11 +12,14 @@ use crate::wire::{ErrorCode, Fault};
 /// How long a command goes on without a connection: a person waits for it, and a server that restarts is back sooner.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The variable that names the server where the option does not.
+const URL_VARIABLE: &str = "BLAZEDB_URL";
+
 /// The option that names the server.
 #[derive(Debug, clap::Args)]
 pub(super) struct Target {
     /// The server and its database; each part may be left out
-    #[arg(long, global = true, env = "BLAZEDB_URL", value_name = "URL")]
+    #[arg(long, global = true, env = URL_VARIABLE, value_name = "URL")]
     #[arg(default_value = "blaze://127.0.0.1:25293/main")]
     url: String,
 }
@@ -42,9 +45,22 @@ pub(super) fn url_of(target: &Target) -> Result<Url, Failure> {
     target.url.parse().map_err(|error| Failure::usage(format_args!("--url: {error}")))
 }
 
-/// What a command that is printed for pasting needs to reach `url`, with a blank before it; nothing for the default.
+/// What a command that is printed for pasting needs to reach `url`, with a blank before it; nothing where the command
+/// goes there by itself.
 pub(super) fn url_option(url: &Url) -> String {
-    if *url == Url::default() { String::new() } else { format!(" --url {url}") }
+    let is_usual = *url == Url::default() && std::env::var_os(URL_VARIABLE).is_none();
+    if is_usual { String::new() } else { format!(" --url {url}") }
+}
+
+/// This program as it was called, so that a command that is printed for pasting works beside it.
+pub(super) fn program() -> String {
+    let called = std::env::args().next().unwrap_or_default();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
+    match called.as_str() {
+        "" => "blazedb".to_owned(),
+        plain if plain.chars().all(is_plain) => called,
+        _ => format!("'{}'", called.replace('\'', r"'\''")),
+    }
 }
 
 /// What a command's connections run on: this thread alone.

@@ -4,8 +4,10 @@
 //! one is added as a module, a variant of `Command` and an arm of [`run`].
 
 mod bench;
+mod completion;
 mod connect;
 mod delete;
+mod demo;
 mod frames;
 mod get;
 mod input;
@@ -77,6 +79,10 @@ enum Command {
     Bench(bench::Args),
     /// Run a server
     Serve(serve::Args),
+    /// Run a server with a sample in it and something going on
+    Demo(demo::Args),
+    /// Print what a shell needs to complete commands
+    Completion(completion::Args),
 }
 
 /// How a run ended, as the status that the shell sees.
@@ -154,6 +160,8 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::Frames(args) => frames::run(&args),
         Command::Bench(args) => bench::run(&cli.target, args),
         Command::Serve(args) => serve::run(args),
+        Command::Demo(args) => demo::run(args),
+        Command::Completion(args) => completion::run(&args),
     };
     match outcome {
         Ok(()) | Err(Failure::OutputClosed) => ExitStatus::Done,

@@ -69,7 +69,9 @@ fn judge(report: &Report) -> Result<(), Failure> {
         return Err(Failure::Status(ExitStatus::Refused, line));
     }
     if missed > 0 {
-        return Err(Failure::new(format_args!("{missed} read(s) missed a record that was there before the load")));
+        return Err(Failure::new(format_args!(
+            "{missed} read(s) missed a record that was there before the load"
+        )));
     }
     Ok(())
 }

@@ -49,7 +49,8 @@ fn put_due(run: &Run, rate: u64, agendas: &[Rc<Agenda>], begin: Time, now: Time,
 
 /// When operation `number` is due.
 fn time_of(begin: Time, number: u64, rate: u64) -> Time {
-    let nanos = u128::from(number).saturating_mul(NANOS_PER_SECOND).checked_div(u128::from(rate)).unwrap_or(0);
+    let nanos =
+        u128::from(number).saturating_mul(NANOS_PER_SECOND).checked_div(u128::from(rate)).unwrap_or(0);
     begin.after(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
 }
 

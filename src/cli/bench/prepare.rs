@@ -95,7 +95,8 @@ pub(super) fn server_of(client: &Client) -> String {
 /// How many records the collection has.
 pub(super) async fn records_left(client: &Client, plan: &Plan) -> Result<u64, Failure> {
     let rows = client.stats(Some(&plan.collection)).await?;
-    let count = rows.first().and_then(|row| row.record().ok()).and_then(|record| record.get("records").cloned());
+    let count =
+        rows.first().and_then(|row| row.record().ok()).and_then(|record| record.get("records").cloned());
     Ok(match count {
         Some(Value::Int(count)) => u64::try_from(count).unwrap_or(0),
         _ => 0,

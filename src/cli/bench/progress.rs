@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::report::grouped;
 use super::run::Run;
+use crate::cli::output::grouped;
 
 /// How often the line changes.
 const INTERVAL: Duration = Duration::from_millis(250);

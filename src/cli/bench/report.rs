@@ -8,15 +8,21 @@ use super::progress::rate;
 use super::tally::{Kind, Tally};
 use crate::blazebinary::{Dict, Layout, Record, RecordView, Value, encode_record, json};
 use crate::cli::Failure;
-use crate::cli::connect::url_option;
+use crate::cli::connect::{program, url_option};
+use crate::cli::output::grouped;
 use crate::transport::Url;
 use crate::wire::message::AckLevel;
 
 /// From this share of a core on the load itself may be what was measured.
 const BUSY: f64 = 0.95;
 /// The quantiles that are told, with their names in the table and in JSON.
-const QUANTILES: [(f64, &str, &str); 5] =
-    [(0.5, "p50", "p50"), (0.9, "p90", "p90"), (0.99, "p99", "p99"), (0.999, "p99.9", "p99_9"), (1.0, "max", "max")];
+const QUANTILES: [(f64, &str, &str); 5] = [
+    (0.5, "p50", "p50"),
+    (0.9, "p90", "p90"),
+    (0.99, "p99", "p99"),
+    (0.999, "p99.9", "p99_9"),
+    (1.0, "max", "max"),
+];
 
 /// What a load found.
 #[derive(Debug)]
@@ -116,7 +122,8 @@ impl Report {
         }
         if self.unsent > 0 {
             let unsent = grouped(self.unsent);
-            let _ = writeln!(text, "The server did not keep up: {unsent} operations were due and never sent.");
+            let _ =
+                writeln!(text, "The server did not keep up: {unsent} operations were due and never sent.");
         }
         if let Some(cpu) = self.cpu {
             let _ = write!(text, "The load used {:.0} % of a core", cpu * 100.0);
@@ -128,8 +135,7 @@ impl Report {
         }
         if !self.plan.existing {
             let (name, left) = (&self.plan.collection, grouped(self.records_left));
-            let url = url_option(&self.url);
-            let remove = format!("'blazedb drop {name} --yes{url}'");
+            let remove = format!("'{} drop {name} --yes{}'", program(), url_option(&self.url));
             let _ = writeln!(text, "Left behind: {left} records in {name}; remove them with {remove}.");
         }
     }
@@ -211,28 +217,12 @@ fn micros(time: Duration) -> String {
     grouped(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
 }
 
-/// A number with its thousands set apart: 1,234,567.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && digits.len().saturating_sub(at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn thousands_are_set_apart() {
-        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
-            assert_eq!(grouped(number), text);
-        }
+    fn latencies_are_told_in_microseconds() {
         assert_eq!(micros(Duration::from_nanos(1_234_567)), "1,234");
         assert_eq!(rate(10, Duration::from_millis(500)), 20);
     }

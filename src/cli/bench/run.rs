@@ -49,7 +49,13 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn new(plan: Plan, template: Template, new_ids: NewIds, known: Vec<Uuid>, tally: Tally) -> Rc<Self> {
+    pub(super) fn new(
+        plan: Plan,
+        template: Template,
+        new_ids: NewIds,
+        known: Vec<Uuid>,
+        tally: Tally,
+    ) -> Rc<Self> {
         let parties = usize::from(plan.clients).saturating_add(1);
         Rc::new(Self {
             clock: Clock::start(),
@@ -117,8 +123,10 @@ impl Run {
         let lasted = now.since(schedule.from);
         let by_time = self.plan.duration.map_or(0.0, |whole| lasted.as_secs_f64() / whole.as_secs_f64());
         #[expect(clippy::cast_precision_loss, reason = "a display")]
-        let by_count =
-            self.plan.limit.map_or(0.0, |limit| limit.saturating_sub(self.budget.get()) as f64 / limit as f64);
+        let by_count = self
+            .plan
+            .limit
+            .map_or(0.0, |limit| limit.saturating_sub(self.budget.get()) as f64 / limit as f64);
         (by_time.max(by_count).min(1.0), lasted)
     }
 }
