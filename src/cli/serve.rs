@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use super::connect::{program, url_option};
 use super::{ExitStatus, Failure};
 use crate::log::Tail;
-use crate::server::limits::{DEFAULT_DATA_DIR, DEFAULT_LISTEN};
+use crate::server::limits::{CHECKPOINT_BYTES, DEFAULT_DATA_DIR, DEFAULT_LISTEN, MIN_CHECKPOINT_BYTES};
 use crate::server::{Config, Ending, Finding, Place, Server, ServerError, StoreKind};
 use crate::store::directory::DirectoryError;
 use crate::transport::Url;
@@ -34,6 +34,9 @@ pub(super) struct Args {
     /// Make this database if it is not there (an empty directory gets `main` by itself)
     #[arg(long, value_name = "NAME")]
     create: Option<String>,
+    /// Make a checkpoint after so many bytes of changes: fewer let a restart replay less, and the disk write more
+    #[arg(long, value_name = "BYTES", default_value_t = CHECKPOINT_BYTES, value_parser = clap::value_parser!(u64).range(MIN_CHECKPOINT_BYTES..))]
+    checkpoint_bytes: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -70,6 +73,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         Place::Directory(args.data_dir, kind)
     };
     let config = Config::new(args.listen, place.clone(), args.create).map_err(|error| failure(&error))?;
+    let config = config.with_checkpoint_bytes(args.checkpoint_bytes);
     let server = Server::start(&config).map_err(|error| failure(&error))?;
     let address = server.address().map_err(Failure::new)?;
     // Whoever started it without a terminal does without the banner.
@@ -141,6 +145,11 @@ fn what_was_found(finding: &Finding<'_>) -> String {
         return "new".to_owned();
     }
     let replayed = finding.opening.replayed;
+    let room = if finding.lacks_room {
+        "; THE DISK IS FULL: it reads, and takes writes again when there is room"
+    } else {
+        ""
+    };
     let end = match finding.opening.log.as_ref().map(|report| &report.tail) {
         Some(Tail::Unvouched { file, from, to }) if to > from => {
             format!("; {file} ends in a write that was never acknowledged (bytes {from} to {to}), ignored")
@@ -148,8 +157,8 @@ fn what_was_found(finding: &Finding<'_>) -> String {
         _ => String::new(),
     };
     match replayed {
-        0 => format!("as it was left{end}"),
-        1 => format!("recovered, 1 transaction from the log{end}"),
-        _ => format!("recovered, {replayed} transactions from the log{end}"),
+        0 => format!("as it was left{end}{room}"),
+        1 => format!("recovered, 1 transaction from the log{end}{room}"),
+        _ => format!("recovered, {replayed} transactions from the log{end}{room}"),
     }
 }
