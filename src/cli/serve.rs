@@ -6,13 +6,14 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
+use super::connect::{program, url_option};
 use super::{ExitStatus, Failure};
 use crate::log::Tail;
-use crate::server::limits::{
-    CHECKPOINT_BYTES, DEFAULT_DATA_DIR, DEFAULT_DATABASE, DEFAULT_LISTEN, MIN_CHECKPOINT_BYTES,
-};
+use crate::server::limits::{CHECKPOINT_BYTES, DEFAULT_DATA_DIR, DEFAULT_LISTEN, MIN_CHECKPOINT_BYTES};
 use crate::server::{Config, Ending, Finding, Place, Server, ServerError, StoreKind};
 use crate::store::directory::DirectoryError;
+use crate::transport::Url;
+use crate::wire::DatabaseName;
 
 /// Arguments of `serve`.
 #[derive(Debug, clap::Args)]
@@ -77,7 +78,12 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     let address = server.address().map_err(Failure::new)?;
     // Whoever started it without a terminal does without the banner.
     let _ = banner(&mut io::stdout().lock(), address, &place, server.findings());
-    match server.run().map_err(|error| failure(&error))? {
+    ended(server.run())
+}
+
+/// How the end of a server is told.
+pub(super) fn ended(outcome: Result<Ending, ServerError>) -> Result<(), Failure> {
+    match outcome.map_err(|error| failure(&error))? {
         Ending::Graceful => Ok(()),
         Ending::AtOnce => {
             let line = "stopped at once; what was acknowledged is in the log".to_owned();
@@ -86,7 +92,8 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     }
 }
 
-fn failure(error: &ServerError) -> Failure {
+/// Why a server did not start, with its status.
+pub(super) fn failure(error: &ServerError) -> Failure {
     use crate::engine::EngineError;
     let status = match error {
         ServerError::NotLoopback(_) | ServerError::InvalidName { .. } => ExitStatus::Usage,
@@ -117,15 +124,15 @@ fn banner<'a>(
         writeln!(out, "  database  {}: {}", finding.name, what_was_found(&finding))?;
         first.get_or_insert(finding.name);
     }
-    let url = format!("blaze://{address}/{}", first.unwrap_or(DEFAULT_DATABASE));
-    let url = if address.to_string() == DEFAULT_LISTEN && first == Some(DEFAULT_DATABASE) {
-        String::new()
-    } else {
-        format!(" --url {url}")
+    let url = Url::from(address);
+    let url = match first.map(DatabaseName::new) {
+        Some(Ok(name)) => url.with_database(name),
+        _ => url,
     };
-    writeln!(out, "  try       blazedb put notes --record '{{\"title\":\"Hello\"}}'{url}")?;
-    writeln!(out, "            blazedb scan notes{url}")?;
-    writeln!(out, "            blazedb stats{url}")?;
+    let (program, url) = (program(), url_option(&url));
+    writeln!(out, "  try       {program} put notes --record '{{\"title\":\"Hello\"}}'{url}")?;
+    writeln!(out, "            {program} scan notes{url}")?;
+    writeln!(out, "            {program} stats{url}")?;
     writeln!(out, "  stop      Ctrl-C")?;
     out.flush()
 }

@@ -14,7 +14,10 @@
 mod values;
 
 mod allocations;
+mod cli_bench;
 mod cli_client;
+mod cli_completion;
+mod cli_demo;
 mod cli_frames;
 mod cli_record;
 mod client;
