@@ -16,6 +16,8 @@ mod values;
 mod allocations;
 mod cli_client;
 mod cli_frames;
+mod cli_import;
+mod cli_import_faults;
 mod cli_record;
 mod client;
 mod command;
