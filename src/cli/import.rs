@@ -112,8 +112,8 @@ pub(super) fn run(target: &Target, args: Args) -> Result<(), Failure> {
         let surveyed = look(&source, &wishes)?;
         return report::dry_run(&source, &surveyed, Rejects::new(place, wishes.format, &[]));
     }
-    let outcome = with_client(target, async |client| Ok(import(&client, source, wishes, place).await))?;
-    report::outcome(&args.collection, outcome?, began.elapsed())
+    let outcome = with_client(target, async |client| import(&client, source, wishes, place).await)?;
+    report::outcome(&args.collection, outcome, began.elapsed())
 }
 
 fn wishes(args: &Args, source: &Source) -> Result<Wishes, Failure> {
@@ -183,5 +183,9 @@ async fn import(client: &Client, source: Source, wishes: Wishes, place: Place) -
     drop(progress);
     let rejected = rejects.count();
     let kept = rejects.finish()?;
+    if matches!(sent.end, End::Abandoned) {
+        // Closing the connection would wait for what the user does not want to wait for.
+        return Err(report::interrupted(sent.accepted));
+    }
     Ok(Outcome { accepted: sent.accepted, unchanged: client.unchanged(), rejected, kept, end: sent.end })
 }

@@ -110,6 +110,7 @@ fn an_import_that_was_killed_or_interrupted_goes_on_when_it_is_run_again() {
         assert!(!output.status.success(), "{signal} came too late: {}", text(&output));
         let imported = if signal == "INT" {
             assert_eq!(output.status.code(), Some(130), "{}", text(&output));
+            assert!(text(&output).contains("stopping; what is under way"), "{}", text(&output));
             assert!(text(&output).contains("run the same command again to go on"), "{}", text(&output));
             let (new, unchanged) = counts(&output);
             assert_eq!((count(&mut Caller::new(server.address)), unchanged), (new, 0));

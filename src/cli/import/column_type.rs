@@ -80,11 +80,19 @@ pub(super) struct Candidates(u8);
 impl Candidates {
     /// Before the first cell.
     pub(super) const ALL: Self = Self(0b1_1111);
+    const INT: u8 = 0b10;
+    const DOUBLE: u8 = 0b100;
     /// Nothing but a string.
     pub(super) const NONE: Self = Self(0);
 
     /// Without the types that `text` is not of.
     pub(super) fn narrowed(self, text: &str) -> Self {
+        if is_integer(text) {
+            // Most cells: looked at once for both types that it can be of.
+            let int = if is_plainly(ColumnType::Int, text) { Self::INT } else { 0 };
+            let double = if is_exact_double(text) { Self::DOUBLE } else { 0 };
+            return Self(self.0 & (int | double));
+        }
         let mut left = 0;
         for (kind, bit) in Self::bits() {
             if self.0 & bit != 0 && is_plainly(kind, text) {
@@ -128,8 +136,7 @@ fn is_integer(text: &str) -> bool {
 /// A number with a point or exponent, or an integer that a double holds exactly.
 fn is_plainly_double(text: &str) -> bool {
     if is_integer(text) {
-        let magnitude = text.strip_prefix('-').unwrap_or(text).parse::<u64>();
-        return magnitude.is_ok_and(|magnitude| magnitude <= MAX_EXACT_DOUBLE);
+        return is_exact_double(text);
     }
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     let leading_zero =
@@ -137,6 +144,12 @@ fn is_plainly_double(text: &str) -> bool {
     let numeric = unsigned.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'));
     let begins = unsigned.starts_with(|first: char| first.is_ascii_digit() || first == '.');
     numeric && begins && !leading_zero && text.parse::<f64>().is_ok_and(f64::is_finite)
+}
+
+/// Whether a double holds an integer exactly, as all do up to 2^53.
+fn is_exact_double(integer: &str) -> bool {
+    let magnitude = integer.strip_prefix('-').unwrap_or(integer).parse::<u64>();
+    magnitude.is_ok_and(|magnitude| magnitude <= MAX_EXACT_DOUBLE)
 }
 
 fn read_bool(text: &str) -> Option<bool> {

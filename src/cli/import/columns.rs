@@ -97,6 +97,10 @@ impl Survey {
 
 impl Seen {
     fn see(&mut self, cell: Cell<'_>, nulls: &[String]) {
+        if (self.candidates, self.without) == (Candidates::NONE, Candidates::NONE) {
+            // Strings, whatever follows.
+            return;
+        }
         if cell.text.is_empty() || nulls.iter().any(|null| null.as_bytes() == cell.text) {
             return;
         }
@@ -105,8 +109,8 @@ impl Seen {
             return;
         };
         self.candidates = self.candidates.narrowed(text);
-        match SUSPECTS.iter().find(|suspect| **suspect == text) {
-            Some(suspect) if self.suspect.is_none_or(|seen| seen == *suspect) => self.suspect = Some(suspect),
+        match suspect(text) {
+            Some(suspect) if self.suspect.is_none_or(|seen| seen == suspect) => self.suspect = Some(suspect),
             _ => {
                 self.without = self.without.narrowed(text);
                 self.values = self.values.saturating_add(1);
@@ -123,6 +127,14 @@ impl Seen {
         let suspicious = self.values > 0 && self.kind() == ColumnType::String && better != ColumnType::String;
         self.suspect.filter(|_| suspicious).map(|suspect| (suspect, better))
     }
+}
+
+/// The text, if it is one that often stands for a missing value. Most cells begin with a digit and are none.
+fn suspect(text: &str) -> Option<&'static str> {
+    if text.starts_with(|first: char| first.is_ascii_digit()) {
+        return None;
+    }
+    SUSPECTS.into_iter().find(|suspect| *suspect == text)
 }
 
 impl Columns {

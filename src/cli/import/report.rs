@@ -20,6 +20,9 @@ use crate::cli::tell;
 /// Records that a dry run prints.
 const SHOWN_RECORDS: u64 = 5;
 
+/// What to do when not all was imported.
+const AGAIN: &str = "run the same command again to go on: what is imported stays as it is";
+
 fn print(line: impl std::fmt::Display) -> Result<(), Failure> {
     writeln!(io::stdout(), "{line}").map_err(|error| Failure::writing(&error))
 }
@@ -108,19 +111,20 @@ pub(super) fn outcome(collection: &str, outcome: Outcome, elapsed: Duration) -> 
         elapsed.as_secs_f64(),
         per_second(accepted, elapsed)
     ))?;
-    let again = "run the same command again to go on: what is imported stays as it is";
     let kept = kept.map_or_else(String::new, |path| format!(": see {} and .txt beside it", path.display()));
     match end {
         End::Complete(_) if rejected == 0 => Ok(()),
         End::Complete(_) => {
             Err(Failure::Status(ExitStatus::Rejected, format!("{rejected} record(s) were rejected{kept}")))
         }
-        End::Interrupted => {
-            let what = format!("interrupted after {accepted} records; {again}");
-            Err(Failure::Status(ExitStatus::Interrupted, what))
-        }
-        End::Failed(failure) => Err(failure.with_advice(&format!("After {accepted} records; {again}."))),
+        End::Interrupted | End::Abandoned => Err(interrupted(accepted)),
+        End::Failed(failure) => Err(failure.with_advice(&format!("After {accepted} records; {AGAIN}."))),
     }
+}
+
+/// What it means that the user interrupted.
+pub(super) fn interrupted(accepted: u64) -> Failure {
+    Failure::Status(ExitStatus::Interrupted, format!("interrupted after {accepted} records; {AGAIN}"))
 }
 
 /// Says what a run would do.

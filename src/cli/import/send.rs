@@ -10,8 +10,8 @@ use tokio::sync::mpsc;
 use super::batch::Batch;
 use super::read::{Message, ReadSummary};
 use super::rejects::Rejects;
-use crate::cli::Failure;
 use crate::cli::progress::Progress;
+use crate::cli::{Failure, tell};
 use crate::client::{Client, Error, Pending, Receipt, Refused};
 use crate::wire::ErrorCode;
 
@@ -29,8 +29,10 @@ pub(super) struct Sent {
 pub(super) enum End {
     /// All was read and sent.
     Complete(ReadSummary),
-    /// The user asked for it.
+    /// The user asked for it; what was under way was waited for.
     Interrupted,
+    /// The user asked for it twice.
+    Abandoned,
     Failed(Failure),
 }
 
@@ -71,8 +73,9 @@ impl Sender<'_> {
                 biased;
                 () = &mut interrupt => {
                     if matches!(end, Some(End::Interrupted)) {
-                        break;
+                        return Ok(End::Abandoned);
                     }
+                    tell("stopping; what is under way is waited for (Ctrl-C again stops at once)");
                     end = Some(End::Interrupted);
                     interrupt.set(interrupted());
                 }

@@ -92,7 +92,9 @@ fn columns(file: impl Read, wishes: &Wishes) -> Result<Columns, Trouble> {
     let mut survey = match rows.next().map_err(Trouble::Reading)? {
         Next::Found(header) => Survey::new(header).map_err(Trouble::Content)?,
         _ => {
-            return Err(Trouble::Content("the file has no header; its first row names the fields".to_owned()));
+            return Err(Trouble::Content(
+                "the file has no header; its first row names the fields".to_owned(),
+            ));
         }
     };
     loop {
