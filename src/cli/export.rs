@@ -187,7 +187,17 @@ fn can_go_on(error: &Error) -> bool {
 struct Sink {
     writer: Writer,
     /// Where the file is written, and where it belongs.
-    paths: Option<(PathBuf, PathBuf)>,
+    paths: Option<(Partial, PathBuf)>,
+}
+
+/// A file that is not complete yet; what is not completed is removed.
+struct Partial(PathBuf);
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // One that was completed is not there under this name.
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 enum Writer {
@@ -207,6 +217,7 @@ impl Sink {
         let partial = PathBuf::from(partial);
         let file = File::create(&partial)
             .map_err(|error| Failure::new(format_args!("cannot write '{}': {error}", partial.display())))?;
+        let partial = Partial(partial);
         let file = BufWriter::new(file);
         let writer = match is_gzip(&path) {
             true => Writer::Gzip(Box::new(GzEncoder::new(file, Compression::default()))),
@@ -232,7 +243,7 @@ impl Sink {
             Writer::File(writer) => into_file(writer),
         };
         let Some((partial, path)) = self.paths else { return Ok(()) };
-        let placed = file.and_then(|file| file.sync_all()).and_then(|()| std::fs::rename(&partial, &path));
+        let placed = file.and_then(|file| file.sync_all()).and_then(|()| std::fs::rename(&partial.0, &path));
         placed.map_err(|error| Failure::new(format_args!("cannot write '{}': {error}", path.display())))
     }
 }
