@@ -49,8 +49,9 @@ impl Drop for Server {
 
 fn start() -> (Server, SocketAddr) {
     let folder = tempfile::tempdir().unwrap();
+    let binary = std::env::var("BLAZEDB").unwrap_or_else(|_| env!("CARGO_BIN_EXE_blazedb").to_owned());
     let mut child = Command::new("taskset")
-        .args(["-c", "0", env!("CARGO_BIN_EXE_blazedb"), "serve", "--listen", "127.0.0.1:0", "--data-dir"])
+        .args(["-c", "0", &binary, "serve", "--listen", "127.0.0.1:0", "--data-dir"])
         .arg(folder.path())
         .stdout(Stdio::piped())
         .spawn()

@@ -12,6 +12,7 @@
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::codec::{self, Buffers};
 use super::committer::Committer;
@@ -160,6 +161,12 @@ impl Database {
         let led = group.lead_if_free(self.shared.moment()).map_err(|error| self.refused(error))?;
         self.shared.check()?;
         Ok(led)
+    }
+
+    /// How long leading a commit is expected to wait for the disk; `None` if nothing waits for one, or someone leads.
+    pub fn commit_wait(&self) -> Option<Duration> {
+        let group = self.writable().ok()?;
+        group.is_free().then(|| self.shared.disk_wait())
     }
 
     /// The highest operation number of a node that was decided, durable or not: what a welcome says.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 use super::catalogue::{Catalogue, Collections};
 use super::decision::Decision;
@@ -12,7 +13,7 @@ use super::error::EngineError;
 use super::feed::Feed;
 use super::record::Id;
 use super::retention::Marks;
-use super::rows::{self, Progress};
+use super::rows::{self, Before, Progress};
 use super::sweep::Leavings;
 use crate::log::Moment;
 use crate::store::{self, Batch, Fold, Maintained, Pressure, Snapshot, Store};
@@ -53,6 +54,8 @@ pub(super) struct Shared {
     pub(super) lacks_room: AtomicBool,
     /// The last clock given out.
     clock: AtomicU64,
+    /// A moving mean of how long a leader waits for the disk, in nanoseconds.
+    disk_wait: AtomicU64,
     listener: Option<Arc<dyn Listener>>,
 }
 
@@ -107,6 +110,7 @@ impl Shared {
             failure: OnceLock::new(),
             lacks_room: AtomicBool::new(lacks_room),
             clock: AtomicU64::new(clock),
+            disk_wait: AtomicU64::new(0),
             listener,
         }
     }
@@ -126,6 +130,17 @@ impl Shared {
 
     pub(super) fn note_clock(&self, clock: u64) {
         self.clock.fetch_max(clock, Ordering::AcqRel);
+    }
+
+    pub(super) fn note_disk_wait(&self, wait: Duration) {
+        let mean = self.disk_wait.load(Ordering::Relaxed);
+        let wait = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
+        // An eighth of the new, seven of the old.
+        self.disk_wait.store(mean.saturating_sub(mean / 8).saturating_add(wait / 8), Ordering::Relaxed);
+    }
+
+    pub(super) fn disk_wait(&self) -> Duration {
+        Duration::from_nanos(self.disk_wait.load(Ordering::Relaxed))
     }
 
     /// An error once the database has stopped.
@@ -179,7 +194,7 @@ impl Shared {
             decided.drain(..count).collect::<Vec<_>>()
         };
         let mut folding = lock(&self.folding);
-        folding.apply(&*self.store, self.epoch, &decisions)?;
+        folding.apply(&*self.store, self.epoch, &decisions, Before::InDecision)?;
         folding.folded.extend(decisions);
         Ok(())
     }
@@ -260,12 +275,13 @@ impl Folding {
         store: &dyn Store,
         epoch: u32,
         decisions: &[Arc<Decision>],
+        before: Before,
     ) -> Result<(), EngineError> {
         let Some(last) = decisions.last() else { return Ok(()) };
         let position = store::Position { epoch, seq: last.last_sequence() };
         let mut fold = Fold::new(store, position);
         for decision in decisions {
-            rows::fold_decision(&mut fold, &mut self.catalogue, &mut self.drops, decision)?;
+            rows::fold_decision(&mut fold, &mut self.catalogue, &mut self.drops, decision, before)?;
             self.progress.take(decision);
         }
         self.progress.note_given(&self.catalogue, &self.drops);
@@ -309,7 +325,7 @@ impl<'a> Replay<'a> {
     fn fold(&mut self) -> Result<(), EngineError> {
         let Some(last) = self.waiting.last() else { return Ok(()) };
         let position = store::Position { epoch: self.epoch, seq: last.last_sequence() };
-        self.folding.apply(self.store, self.epoch, &self.waiting)?;
+        self.folding.apply(self.store, self.epoch, &self.waiting, Before::InStore)?;
         self.store.set_durable(position);
         self.store.publish(position)?;
         while self.store.pressure() == Pressure::Stalled {

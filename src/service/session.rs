@@ -6,6 +6,7 @@
 //! ```
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::databases::{Databases, Served};
 use super::nodes::{Claim, Fence};
@@ -105,6 +106,11 @@ impl Session {
     /// Whether operations of this session are ordered and not durable: someone must lead a commit.
     pub fn waits_for_commit(&self) -> bool {
         self.joined.as_ref().is_some_and(|joined| self.operations.wait_for_commit(&joined.served))
+    }
+
+    /// How long [`Session::commit`] is expected to wait for the disk; `None` if there is nothing to lead.
+    pub fn commit_wait(&self) -> Option<Duration> {
+        self.joined.as_ref().and_then(|joined| joined.served.database.commit_wait())
     }
 
     /// Leads one commit, for all that wait, unless someone else leads. Returns whether it did. This waits for the
