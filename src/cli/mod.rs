@@ -15,6 +15,7 @@ mod record;
 mod scan;
 mod serve;
 mod stats;
+mod verify;
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -74,6 +75,8 @@ enum Command {
     Frames(frames::FramesArgs),
     /// Run a server
     Serve(serve::Args),
+    /// Read everything in a data directory again, and accept damage to it
+    Verify(verify::Args),
 }
 
 /// How a run ended, as the status that the shell sees.
@@ -100,6 +103,8 @@ pub enum ExitStatus {
     StorageFailed = 13,
     /// The server was told twice to stop.
     StoppedAtOnce = 14,
+    /// What is stored is damaged.
+    Damaged = 20,
 }
 
 impl From<ExitStatus> for ExitCode {
@@ -150,6 +155,7 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::Record(args) => record::run(args),
         Command::Frames(args) => frames::run(&args),
         Command::Serve(args) => serve::run(args),
+        Command::Verify(args) => verify::run(&args),
     };
     match outcome {
         Ok(()) | Err(Failure::OutputClosed) => ExitStatus::Done,

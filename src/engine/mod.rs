@@ -8,10 +8,12 @@
 //! | `view`, `rows`, `codec` | what a decision is made against; decisions as rows and as effects of the log |
 //! | `database`, `committer`, `shared` | the commit path: decide, append, sync beside the fold, publish |
 //! | `opening`, `marker`, `upkeep`, `retention` | opening and replay, checkpoints, trimming, verification |
+//! | `acceptance` | going on without what damage destroyed |
 //! | `read`, `changes`, `feed` | snapshots, scans, changes from a position on |
 //!
 //! This module knows nothing of connections and frames; it reads no clock and no disk by itself.
 
+mod acceptance;
 mod catalogue;
 mod changes;
 mod codec;
@@ -38,6 +40,7 @@ mod shared;
 mod upkeep;
 mod view;
 
+pub use acceptance::{Damaged, LogCheck};
 pub use catalogue::{Catalogue, Collections};
 pub use changes::{AllChanges, LatestChange, LatestChanges};
 pub use database::{Database, Submission, Ticket};

@@ -30,6 +30,8 @@ pub struct Settings {
     pub segment_bytes: u32,
     /// The most bytes of recent changes held in memory.
     pub feed_bytes: usize,
+    /// What an operator is told to do about damage that makes the database read-only.
+    pub advice: String,
     /// Who is told of publications.
     pub listener: Option<Arc<dyn Listener>>,
 }
@@ -41,6 +43,7 @@ impl Default for Settings {
             retention: Retention::default(),
             segment_bytes: SEGMENT_BYTES,
             feed_bytes: MAX_FEED_BYTES,
+            advice: "run verify".to_owned(),
             listener: None,
         }
     }
@@ -92,15 +95,19 @@ impl Database {
                 Opened::ReadWrite(log, report) => (Ok(log), Some(report)),
                 Opened::ReadOnly(view, damage) => (Err((view, damage.to_string())), None),
             };
-        if !marker.is_ready {
-            Marker { is_ready: true, ..marker }.write(&*log_directory)?;
-        }
-        let view = match &log {
-            Ok(log) => log.view(),
-            Err((view, _)) => view.clone(),
+        let (view, epoch) = match &log {
+            Ok(log) => (log.view(), log.epoch()),
+            Err((view, _)) => (view.clone(), view.epoch().unwrap_or(0).max(marker.epoch)),
         };
-        let mut replay = Replay::new(&*store, marker.epoch, folding);
+        // A crash may have come between an acceptance of damage and its note here.
+        if log.is_ok() && (!marker.is_ready || epoch > marker.epoch) {
+            Marker { is_ready: true, epoch, ..marker }.write(&*log_directory)?;
+        }
+        let mut replay = Replay::new(&*store, epoch, folding);
         let (replayed, problem) = replay_log(&view, applied, &mut replay)?;
+        if let (Ok(log), None) = (&log, &problem) {
+            replay.enter_epoch(log)?;
+        }
         let folding = replay.finish()?;
         let sequence = store.applied().seq;
         let log = match (log, problem) {
@@ -111,12 +118,13 @@ impl Database {
             }
             (log, _) => log,
         };
+        let log = log.map_err(|(view, reason)| (view, format!("{reason}; {}", settings.advice)));
         let clock = folding.progress.clock.max(report.as_ref().map_or(0, |report| report.hlc));
         let last_change = folding.progress.last_change;
         let decider = Decider::new(folding.catalogue.clone(), Clock::from_bits(clock), sequence, last_change);
         let start = Start {
             database: marker.database,
-            epoch: marker.epoch,
+            epoch,
             clock,
             sequence,
             folding,
@@ -160,6 +168,11 @@ fn new_id(environment: &dyn Environment) -> Id {
     uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid().into_bytes()
 }
 
+/// Whose log it is.
+pub(super) const fn identity_of(marker: &Marker) -> Identity {
+    Identity { database: marker.database, partition: 0, epoch: marker.epoch }
+}
+
 fn open_log(
     fs: &Arc<dyn Filesystem>,
     marker: &Marker,
@@ -167,7 +180,7 @@ fn open_log(
     environment: &Arc<dyn Environment>,
     segment_bytes: u32,
 ) -> Result<Opened, EngineError> {
-    let identity = Identity { database: marker.database, partition: 0, epoch: marker.epoch };
+    let identity = identity_of(marker);
     let options = || {
         let environment = environment.clone();
         Options { segment_bytes, ..Options::new(identity, applied, Box::new(move || environment.random())) }
@@ -178,7 +191,7 @@ fn open_log(
             Err(LogError::Exists) => {}
             Err(error) => return Err(error.into()),
             Ok(log) => {
-                let report = Report { segments: 0, last_sequence: 0, hlc: 0, tail: crate::log::Tail::Clean };
+                let report = Report { epoch: marker.epoch, segments: 0, last_sequence: 0, hlc: 0, tail: crate::log::Tail::Clean };
                 return Ok(Opened::ReadWrite(Box::new(log), report));
             }
         }

@@ -25,7 +25,7 @@ use crate::store::{Lsm, LsmSettings, Memory, Store};
 use crate::wire::DatabaseName;
 
 /// The data directory in its present format.
-const DATA_FORMAT: Format = Format { what: "data", number: 1 };
+pub(super) const DATA_FORMAT: Format = Format { what: "data", number: 1 };
 
 /// What is open.
 pub(super) struct Data {
@@ -72,7 +72,7 @@ fn take(path: &Path) -> Result<Lock, ServerError> {
 }
 
 /// The databases of a directory: its subdirectories that are named as databases are.
-fn database_names(path: &Path) -> Result<Vec<String>, ServerError> {
+pub(super) fn database_names(path: &Path) -> Result<Vec<String>, ServerError> {
     let failed = files("reading the data directory", path);
     let mut names = Vec::new();
     for entry in fs::read_dir(path).map_err(&failed)? {
@@ -92,7 +92,11 @@ fn open_database(
     name: &str,
     publication: &Arc<Publication>,
 ) -> Result<(Database, Opening), ServerError> {
-    let settings = Settings { create: true, listener: Some(publication.clone()), ..Settings::default() };
+    let advice = match &config.place {
+        Place::Directory(path, _) => advice(path, name),
+        Place::Memory => Settings::default().advice,
+    };
+    let settings = Settings { create: true, advice, listener: Some(publication.clone()), ..Settings::default() };
     let (log, store, settings): (Arc<dyn Filesystem>, Arc<dyn Store>, Settings) = match &config.place {
         Place::Memory => {
             let settings = Settings { segment_bytes: MEMORY_SEGMENT_BYTES, ..settings };
@@ -109,6 +113,14 @@ fn open_database(
         .map_err(|error| ServerError::Database { name: name.to_owned(), error })
 }
 
+/// What to do about damage.
+fn advice(path: &Path, name: &str) -> String {
+    format!(
+        "stop the server and run: blazedb verify --data-dir {} --database {name}",
+        super::offline::quoted(path)
+    )
+}
+
 fn open_store(path: &Path, kind: StoreKind, name: &str) -> Result<Arc<dyn Store>, ServerError> {
     match kind {
         // Its log may have been trimmed, since the store on disk has what is gone.
@@ -117,13 +129,15 @@ fn open_store(path: &Path, kind: StoreKind, name: &str) -> Result<Arc<dyn Store>
         StoreKind::Lsm => {
             STORE_FORMAT.open(path)?;
             let store = Lsm::open(path, LsmSettings::default());
-            let store = store.map_err(|error| ServerError::Store { name: name.to_owned(), error })?;
+            let advice = advice(path.parent().and_then(Path::parent).unwrap_or(path), name);
+            let store =
+                store.map_err(|error| ServerError::Store { name: name.to_owned(), error, advice })?;
             Ok(Arc::new(store))
         }
     }
 }
 
-fn files(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> ServerError {
+pub(super) fn files(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> ServerError {
     let path = path.to_owned();
     move |source| ServerError::Files { doing, path: path.clone(), source }
 }
