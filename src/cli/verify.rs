@@ -52,7 +52,8 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let reports = {
-        let offline = Offline::look(&args.data_dir, args.database.as_deref()).map_err(|error| failure(&error))?;
+        let offline =
+            Offline::look(&args.data_dir, args.database.as_deref()).map_err(|error| failure(&error))?;
         let reports = offline.names().iter().map(|name| Report::of(&offline, name));
         let reports: Result<Vec<Report>, ServerError> = reports.collect();
         reports.map_err(|error| failure(&error))?
@@ -70,7 +71,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         } else {
             let name = damaged.first().map_or("", |report| &report.name);
             let directory = quoted(&args.data_dir);
-            format!("to go on without it: blazedb verify --data-dir {directory} --database {name} --accept-loss")
+            format!(
+                "to go on without it: blazedb verify --data-dir {directory} --database {name} --accept-loss"
+            )
         };
         let line = format!("there is damage, and nothing was changed; {advice}");
         return Err(Failure::Status(ExitStatus::Damaged, line));

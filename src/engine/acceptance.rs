@@ -45,7 +45,7 @@ impl Damaged<'_> {
     }
 
     /// What of the effects numbered above `after` can still be read, in the order in which it lies: what an acceptance
-    /// that keeps all up to `after` loses.
+    /// that keeps all up to `after` loses. A number that comes twice is what it was the last time.
     ///
     /// # Errors
     /// [`EngineError::Read`].
@@ -54,7 +54,9 @@ impl Damaged<'_> {
         Log::salvage(self.log)?.for_each(|found| {
             for (sequence, effect) in (found.piece.first_sequence..).zip(found.piece.effects()) {
                 let is_new = sequence > highest;
-                if let Some(effect) = effect.filter(|_| is_new).and_then(|effect| codec::decode(sequence, &effect)) {
+                if let Some(effect) =
+                    effect.filter(|_| is_new).and_then(|effect| codec::decode(sequence, &effect))
+                {
                     highest = sequence;
                     take(sequence, &effect);
                 }
@@ -96,7 +98,7 @@ impl Damaged<'_> {
         };
         drop(snapshot);
         let epoch = self.store.applied().epoch.max(marker.epoch);
-        let mut replay = Replay::new(&*self.store, epoch, folding);
+        let mut replay = Replay::new(&**self.store, epoch, folding);
         let mut next = self.store.applied().seq.saturating_add(1);
         let mut assembler = Assembler::default();
         let rescued: Result<(), EngineError> = Log::salvage(self.log)?.for_each(|found| {
@@ -119,7 +121,9 @@ impl Damaged<'_> {
     }
 
     fn marker(&self) -> Result<Marker, EngineError> {
-        let missing = || EngineError::Corrupted("the log's FORMAT file is missing: restore it from a backup".to_owned());
+        let missing = || {
+            EngineError::Corrupted("the log's FORMAT file is missing: restore it from a backup".to_owned())
+        };
         Marker::read(&**self.log)?.ok_or_else(missing)
     }
 
@@ -159,7 +163,9 @@ impl Database {
                 Err(error) => Err(error.into()),
             };
             match taken {
-                Ok(whole) => check.transactions = check.transactions.saturating_add(u64::from(whole.is_some())),
+                Ok(whole) => {
+                    check.transactions = check.transactions.saturating_add(u64::from(whole.is_some()))
+                }
                 Err(EngineError::Corrupted(what)) => {
                     check.problem = Some(what);
                     return Ok(check);

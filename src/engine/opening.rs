@@ -193,7 +193,14 @@ fn open_log(
             Err(error) => return Err(error.into()),
             Ok(log) => {
                 let tail = crate::log::Tail::Clean;
-                let report = Report { epoch: marker.epoch, segments: 0, last_sequence: 0, hlc: 0, tail, lacks_room: false };
+                let report = Report {
+                    epoch: marker.epoch,
+                    segments: 0,
+                    last_sequence: 0,
+                    hlc: 0,
+                    tail,
+                    lacks_room: false,
+                };
                 return Ok(Opened::ReadWrite(Box::new(log), report));
             }
         }

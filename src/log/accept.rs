@@ -141,15 +141,8 @@ impl Survey {
         let kept = readable.last().map(|info| Kept::walk(&**fs, info)).transpose()?;
         let applied = options.applied;
         let kept = kept.filter(|kept| kept.next_sequence > applied);
-        let mut survey = Self {
-            damage,
-            mending: Mending::Seals,
-            bad_seals,
-            kept,
-            applied,
-            hlc: judge.hlc,
-            numbers,
-        };
+        let mut survey =
+            Self { damage, mending: Mending::Seals, bad_seals, kept, applied, hlc: judge.hlc, numbers };
         if !is_seal {
             let first = readable.first().map(|info| info.header);
             let loss = survey.loss(fs, options.identity, &judge.live, first)?;
@@ -168,8 +161,10 @@ impl Survey {
         let kept_to = self.kept.as_ref().map_or(self.applied, |kept| kept.next_sequence.saturating_sub(1));
         let from = self.kept.as_ref().map_or(Location::NONE, Kept::end);
         let mut salvage = Salvage::new(fs, live, from)?;
-        let mut runs = Runs { after: kept_to, runs: Vec::new() };
+        let mut runs = Runs { after: kept_to, pieces: Vec::new() };
+        let mut highest = 0;
         let counted: Result<(), LogError> = salvage.for_each(|found| {
+            highest = highest.max(found.piece.last_sequence());
             runs.take(found.piece.first_sequence, found.piece.last_sequence(), !found.piece.continues);
             Ok(())
         });
@@ -179,7 +174,7 @@ impl Survey {
         // What is carried takes an epoch of its own: only where one begins may numbers be left out.
         let carries = u32::from(self.kept.as_ref().is_some_and(|kept| kept.cut.is_some()));
         let epoch = identity.epoch.max(newest).saturating_add(1).saturating_add(carries);
-        let known = runs.runs.iter().map(|run| run.last).max().unwrap_or(0).max(kept_to);
+        let known = highest.max(kept_to);
         let epochs = epoch.saturating_sub(self.kept.as_ref().map_or(1, Kept::epoch));
         let next_sequence = known.saturating_add(u64::from(epochs).saturating_mul(EPOCH_GAP));
         let history_from = match (&self.kept, first) {
@@ -187,12 +182,13 @@ impl Survey {
             _ => kept_to.saturating_add(1),
         };
         let end = self.kept.as_ref().map_or(0, |kept| kept.header.segment);
-        let files = live.iter().filter(|&&number| number >= end).map(|&number| segment::name(number)).collect();
+        let files =
+            live.iter().filter(|&&number| number >= end).map(|&number| segment::name(number)).collect();
         Ok(Loss {
             epoch,
             kept_to,
             next_sequence,
-            readable: runs.runs,
+            readable: runs.finish(),
             history_from,
             folder: folder(epoch),
             files,
@@ -284,13 +280,7 @@ impl Survey {
 
     /// An empty commit that carries the highest clock of all that was there, so that none is given out twice. Returns
     /// where it ends.
-    fn note_clock(
-        &self,
-        spare: &Spare,
-        segment: u32,
-        salt: u64,
-        chain: u64,
-    ) -> Result<u32, LogError> {
+    fn note_clock(&self, spare: &Spare, segment: u32, salt: u64, chain: u64) -> Result<u32, LogError> {
         let offset = FIRST_COMMIT_OFFSET;
         let mut commit = vec![0; COMMIT_PREFIX_BYTES];
         let durable_to = Location { segment, offset };
@@ -386,10 +376,11 @@ impl Kept {
     }
 }
 
-/// Collects runs of numbers above `after`.
+/// Collects pieces of transactions with numbers above `after`.
 struct Runs {
     after: u64,
-    runs: Vec<Run>,
+    /// First number, last number, whether a transaction ends there; ascending.
+    pieces: Vec<(u64, u64, bool)>,
 }
 
 impl Runs {
@@ -397,16 +388,26 @@ impl Runs {
         if last <= self.after {
             return;
         }
-        let transactions = u64::from(ends);
-        match self.runs.last_mut() {
-            // What a recovery carried on comes twice.
-            Some(run) if last <= run.last => {}
-            Some(run) if first == run.last.saturating_add(1) => {
-                run.last = last;
-                run.transactions = run.transactions.saturating_add(transactions);
-            }
-            _ => self.runs.push(Run { first, last, transactions }),
+        // What lies later was written later: what a recovery had cut, or carried on, is behind it.
+        while self.pieces.last().is_some_and(|&(_, before, _)| before >= first) {
+            self.pieces.pop();
         }
+        self.pieces.push((first, last, ends));
+    }
+
+    fn finish(self) -> Vec<Run> {
+        let mut runs: Vec<Run> = Vec::new();
+        for (first, last, ends) in self.pieces {
+            let transactions = u64::from(ends);
+            match runs.last_mut() {
+                Some(run) if first == run.last.saturating_add(1) => {
+                    run.last = last;
+                    run.transactions = run.transactions.saturating_add(transactions);
+                }
+                _ => runs.push(Run { first, last, transactions }),
+            }
+        }
+        runs
     }
 }
 

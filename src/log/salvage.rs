@@ -67,7 +67,8 @@ impl Salvage {
                 continue;
             }
             let mut window = open(&**fs, number)?;
-            let header = SegmentHeader::parse(window.block(0)?).ok().filter(|header| header.segment == number);
+            let header =
+                SegmentHeader::parse(window.block(0)?).ok().filter(|header| header.segment == number);
             let salt = match &header {
                 Some(header) => {
                     highest = header.prev.segment;
@@ -86,6 +87,8 @@ impl Salvage {
                 (_, Some(header)) => scan(&mut window, header)?.durable,
                 _ => FIRST_COMMIT_OFFSET,
             };
+            // Behind it may lie a tail that a recovery cut, whole or in part carried on; behind an accepted damage
+            // lies what was given up.
             let is_cut = |next: &SegmentHeader| header.is_some_and(|header| next.begins_epoch_after(&header));
             let to = if successor.as_ref().is_some_and(is_cut) { linked_to } else { end };
             let from = if number == from.segment { from.offset } else { FIRST_COMMIT_OFFSET };

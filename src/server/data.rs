@@ -18,8 +18,8 @@ use super::limits::MEMORY_SEGMENT_BYTES;
 use super::sizes::Sizes;
 use super::volatile::Volatile;
 use crate::engine::{Database, Environment, Listener, Opening, Settings};
-use crate::log::{Filesystem, Space};
 use crate::log::disk::Disk;
+use crate::log::{Filesystem, Space};
 use crate::service::{Databases, Publication, Served};
 use crate::store::directory::{Format, Lock, STORE_FORMAT};
 use crate::store::{Lsm, Memory, Store};
@@ -144,8 +144,7 @@ fn open_store(
             STORE_FORMAT.open(path)?;
             let store = Lsm::open(path, sizes.store);
             let advice = advice(path.parent().and_then(Path::parent).unwrap_or(path), name);
-            let store =
-                store.map_err(|error| ServerError::Store { name: name.to_owned(), error, advice })?;
+            let store = store.map_err(|error| ServerError::Store { name: name.to_owned(), error, advice })?;
             Ok(Arc::new(store))
         }
     }

@@ -15,7 +15,7 @@ use super::overlay::Overlay;
 use crate::engine::{Damaged, Database, Environment, Settings};
 use crate::log::disk::Disk;
 use crate::log::{Filesystem, Mending, Survey};
-use crate::store::directory::{Lock, STORE_FORMAT};
+use crate::store::directory::{DirectoryError, Lock, STORE_FORMAT};
 use crate::store::{Lsm, LsmSettings, Memory, Store, StoreError};
 use crate::wire::DatabaseName;
 
@@ -66,7 +66,7 @@ impl Offline {
     fn take(
         path: &Path,
         database: Option<&str>,
-        lock: impl FnOnce(&Path) -> Result<Option<Lock>, crate::store::directory::DirectoryError>,
+        lock: impl FnOnce(&Path) -> Result<Option<Lock>, DirectoryError>,
     ) -> Result<Self, ServerError> {
         let missing = || ServerError::NoData(path.to_owned());
         if !path.is_dir() || !DATA_FORMAT.look(path)? {
@@ -125,8 +125,11 @@ impl Offline {
         let directory = self.path.join(name);
         let log: Arc<dyn Filesystem> = Arc::new(self.log_disk(name)?);
         let is_lsm = is_lsm(&directory)?;
-        let store =
-            if is_lsm { open_lsm(&directory.join("store")) } else { Ok(Arc::new(Memory::new()) as Arc<dyn Store>) };
+        let store = if is_lsm {
+            open_lsm(&directory.join("store"))
+        } else {
+            Ok(Arc::new(Memory::new()) as Arc<dyn Store>)
+        };
         Ok(self.database(name, log, store, is_lsm, None))
     }
 
@@ -263,7 +266,8 @@ fn is_lsm(directory: &Path) -> Result<bool, ServerError> {
     let store = directory.join("store");
     match STORE_FORMAT.look(&store) {
         Ok(is_there) => Ok(is_there || store.join("current").exists()),
-        Err(crate::store::directory::DirectoryError::Foreign { .. }) => Ok(store.join("tables").exists()),
+        // Another kind of store; with tables in it, it is this one, and its marker is damaged.
+        Err(DirectoryError::Foreign { .. }) if !store.join("tables").exists() => Ok(false),
         Err(error) => Err(error.into()),
     }
 }

@@ -100,7 +100,9 @@ impl File for Patched {
             let place = (*at..).zip(bytes);
             for (at, byte) in place {
                 let index = at.checked_sub(offset).and_then(|index| usize::try_from(index).ok());
-                if let Some(place) = index.filter(|&index| index < count).and_then(|index| buffer.get_mut(index)) {
+                if let Some(place) =
+                    index.filter(|&index| index < count).and_then(|index| buffer.get_mut(index))
+                {
                     *place = *byte;
                 }
             }

@@ -6,8 +6,8 @@ use super::report::{Remedy, Report};
 use crate::blazebinary::{Layout, Record, Value, encode_record};
 use crate::cli::Failure;
 use crate::cli::output::{Form, Output};
-use crate::log::accept::Loss;
 use crate::log::Mending;
+use crate::log::accept::Loss;
 
 /// Lost changes that the text names one by one; `-o ndjson` names all.
 const NAMED: usize = 100;
@@ -43,7 +43,8 @@ fn text(out: &mut impl Write, report: &Report) -> io::Result<()> {
         )?;
     }
     if let Some(log) = &report.log {
-        let first = log.first.map_or_else(|| "nothing".to_owned(), |first| format!("changes from {first} on"));
+        let first =
+            log.first.map_or_else(|| "nothing".to_owned(), |first| format!("changes from {first} on"));
         writeln!(out, "  log          {} transactions, {first}", log.transactions)?;
     }
     for finding in &report.findings {
@@ -59,7 +60,10 @@ fn text(out: &mut impl Write, report: &Report) -> io::Result<()> {
             writeln!(out, "  accepting    loses nothing: what is damaged is known from elsewhere")
         }
         (None, Remedy::Store) => {
-            writeln!(out, "  accepting    loses nothing: the log holds every change, the store is made anew from it")
+            writeln!(
+                out,
+                "  accepting    loses nothing: the log holds every change, the store is made anew from it"
+            )
         }
         (None, Remedy::Backup) => writeln!(
             out,
@@ -70,19 +74,27 @@ fn text(out: &mut impl Write, report: &Report) -> io::Result<()> {
 }
 
 fn loss_text(out: &mut impl Write, report: &Report, loss: &Loss) -> io::Result<()> {
-    writeln!(out, "  accepting    keeps everything up to change {}; epoch {} begins", loss.kept_to, loss.epoch)?;
+    writeln!(
+        out,
+        "  accepting    keeps everything up to change {}; epoch {} begins",
+        loss.kept_to, loss.epoch
+    )?;
     if loss.readable.is_empty() {
-        writeln!(out, "  loses        nothing that can be read, and whatever came after that cannot")?;
+        writeln!(out, "  loses        what was changed after that, if anything was: nothing of it can be read")?;
     }
     for run in &loss.readable {
-        writeln!(out, "  loses        changes {} to {}, {} transactions", run.first, run.last, run.transactions)?;
+        writeln!(
+            out,
+            "  loses        changes {} to {}, {} transactions",
+            run.first, run.last, run.transactions
+        )?;
     }
     if loss.history_from > loss.kept_to {
         writeln!(out, "  loses        the history of what is kept: watchers begin again")?;
     }
-    for change in report.lost.iter().take(NAMED) {
+    for (sequence, change) in report.lost.iter().take(NAMED) {
         let what = if change.is_deletion { "deleted" } else { "written" };
-        writeln!(out, "    {} {} {what} at {}", change.collection, change.id, change.sequence)?;
+        writeln!(out, "    {} {} {what} at {sequence}", change.collection, change.id)?;
     }
     if let Some(more) = report.lost.len().checked_sub(NAMED).filter(|&more| more > 0) {
         writeln!(out, "    and {more} more changes of records; -o ndjson names them all")?;
@@ -139,11 +151,11 @@ fn records(report: &Report) -> Vec<Record> {
             records.push(with(base("lost_range"), fields));
         }
     }
-    for change in &report.lost {
+    for (sequence, change) in &report.lost {
         let fields = vec![
             ("collection", Value::from(change.collection.as_str())),
             ("record", Value::Uuid(change.id)),
-            ("change", number(change.sequence)),
+            ("change", number(*sequence)),
             ("deleted", Value::Bool(change.is_deletion)),
         ];
         records.push(with(base("lost"), fields));

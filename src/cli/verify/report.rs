@@ -28,7 +28,6 @@ pub(super) enum Remedy {
 /// A change that is lost and can still be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LostChange {
-    pub(super) sequence: u64,
     /// The collection's name, or its number if its name is lost too.
     pub(super) collection: String,
     pub(super) id: uuid::Uuid,
@@ -48,7 +47,8 @@ pub(super) struct Report {
     pub(super) wrong: u64,
     /// What is wrong with the log and what accepting it does.
     pub(super) damage: Option<(Damage, Mending)>,
-    pub(super) lost: Vec<LostChange>,
+    /// By their numbers.
+    pub(super) lost: BTreeMap<u64, LostChange>,
     pub(super) remedy: Remedy,
 }
 
@@ -69,7 +69,7 @@ impl Report {
             findings: Vec::new(),
             wrong: 0,
             damage: None,
-            lost: Vec::new(),
+            lost: BTreeMap::new(),
             remedy: Remedy::Nothing,
         };
         match looked.store_error() {
@@ -150,7 +150,7 @@ impl Report {
             let collection = names.get(&change.collection).cloned();
             let collection = collection.unwrap_or_else(|| format!("#{}", change.collection));
             let id = uuid::Uuid::from_bytes(change.id);
-            lost.push(LostChange { sequence, collection, id, is_deletion });
+            lost.insert(sequence, LostChange { collection, id, is_deletion });
         })
     }
 }

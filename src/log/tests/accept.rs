@@ -146,7 +146,14 @@ fn accept_through_crashes(
     let mut said = None;
     for attempt in 0.. {
         if attempt < 3 {
-            let fault = [Fault::Error, Fault::Short, Fault::NoSpace, Fault::CrashBefore, Fault::CrashMidway, Fault::CrashAfter];
+            let fault = [
+                Fault::Error,
+                Fault::Short,
+                Fault::NoSpace,
+                Fault::CrashBefore,
+                Fault::CrashMidway,
+                Fault::CrashAfter,
+            ];
             let reach = [40, 120, 400][seeded.choose(3)];
             let at = world.fs.operations() + seeded.choose(reach) as u64;
             world.fs.arm(at, fault[seeded.choose(fault.len())]);
@@ -197,7 +204,12 @@ fn history(seed: u64, broken: Broken, counts: &mut Counts) -> Result<(), Violati
 }
 
 /// Damages the log, accepts that, and goes on.
-fn hurt(world: &mut World, seeded: &mut Seeded, broken: Broken, counts: &mut Counts) -> Result<(), Violation> {
+fn hurt(
+    world: &mut World,
+    seeded: &mut Seeded,
+    broken: Broken,
+    counts: &mut Counts,
+) -> Result<(), Violation> {
     let sound: Vec<(String, Vec<u8>)> =
         files(world).into_iter().filter(|(name, _)| !name.contains('/')).collect();
     for _ in 0..1 + seeded.choose(2) {
@@ -247,17 +259,17 @@ fn go_on_unchanged(world: &mut World, before: &Files) -> Result<(), Violation> {
 
 /// The parts of 512 bytes that cannot be read.
 fn unreadable(world: &World, files: &Files) -> BTreeSet<(String, usize)> {
-    let parts = files.iter().flat_map(|(name, bytes)| (0..bytes.len().div_ceil(512)).map(move |part| (name, part)));
+    let parts =
+        files.iter().flat_map(|(name, bytes)| (0..bytes.len().div_ceil(512)).map(move |part| (name, part)));
     let is_lost = |&(name, part): &(&String, usize)| world.fs.is_unreadable(name, part * 512);
-    parts.filter(is_lost).map(|(name, part)| (name.rsplit('/').next().unwrap_or(name).to_owned(), part)).collect()
+    parts
+        .filter(is_lost)
+        .map(|(name, part)| (name.rsplit('/').next().unwrap_or(name).to_owned(), part))
+        .collect()
 }
 
 /// Every byte that was there is there, in the log or set aside.
-fn check_bytes(
-    world: &World,
-    before: &Files,
-    lost: &BTreeSet<(String, usize)>,
-) -> Result<(), Violation> {
+fn check_bytes(world: &World, before: &Files, lost: &BTreeSet<(String, usize)>) -> Result<(), Violation> {
     let after = files(world);
     for (name, bytes) in before {
         let plain = name.rsplit('/').next().unwrap_or(name);
@@ -289,9 +301,8 @@ fn check_loss(
     if shown.iter().any(|known| known.last() > loss.kept_to.max(world.applied)) {
         return Err("what could be read before cannot be read after".into());
     }
-    let is_listed = |known: &Known| {
-        loss.readable.iter().any(|run| run.first <= known.first && known.last() <= run.last)
-    };
+    let is_listed =
+        |known: &Known| loss.readable.iter().any(|run| run.first <= known.first && known.last() <= run.last);
     for known in &lost {
         if known.first <= loss.kept_to {
             return Err(format!("half of {} is kept", known.operation));
@@ -313,7 +324,11 @@ fn check_loss(
     if lost.is_empty() {
         counts.nothing_lost += 1;
     }
-    if loss.history_from > loss.kept_to { counts.begun_anew += 1 } else { counts.cut += 1 }
+    if loss.history_from > loss.kept_to {
+        counts.begun_anew += 1
+    } else {
+        counts.cut += 1
+    }
     let kept = world.history.len() - lost.len();
     world.history.truncate(kept);
     world.applied = world.applied.min(loss.kept_to);
@@ -423,7 +438,14 @@ fn every_input_and_output_of_an_acceptance_may_fail_once() {
         let begin = dry.fs.operations();
         let expected = accept(&mut dry, Broken::Not).unwrap().expect("the flip is damage");
         for at in (begin..dry.fs.operations()).step_by(stride) {
-            for fault in [Fault::Error, Fault::Short, Fault::NoSpace, Fault::CrashBefore, Fault::CrashMidway, Fault::CrashAfter] {
+            for fault in [
+                Fault::Error,
+                Fault::Short,
+                Fault::NoSpace,
+                Fault::CrashBefore,
+                Fault::CrashMidway,
+                Fault::CrashAfter,
+            ] {
                 for tear in [None, Some(Tear::Whole), Some(Tear::Any)] {
                     let mut world = damaged.fork();
                     world.fs.arm(at, fault);
@@ -434,7 +456,9 @@ fn every_input_and_output_of_an_acceptance_may_fail_once() {
                     assert!(said.is_none_or(|said| said == expected), "operation {at}, {fault:?}, {tear:?}");
                     world.history.retain(|known| known.last() <= expected.kept_to);
                     world.applied = world.applied.min(expected.kept_to);
-                    let Ok(Recovered::Log(log)) = world.recover() else { panic!("operation {at}, {fault:?}, {tear:?}") };
+                    let Ok(Recovered::Log(log)) = world.recover() else {
+                        panic!("operation {at}, {fault:?}, {tear:?}")
+                    };
                     assert_eq!((log.epoch(), log.next_sequence()), (expected.epoch, expected.next_sequence));
                     tried += 1;
                 }
@@ -456,6 +480,8 @@ fn a_missing_directory_of_segments_is_accepted_as_the_loss_of_all() {
     assert_eq!((loss.kept_to, loss.readable, loss.files), (applied, Vec::new(), Vec::new()));
     world.history.retain(|known| known.last() <= applied);
     let options = world.options();
-    let Opened::ReadWrite(log, report) = Log::open(Arc::new(world.fs.clone()), options).unwrap() else { panic!() };
+    let Opened::ReadWrite(log, report) = Log::open(Arc::new(world.fs.clone()), options).unwrap() else {
+        panic!()
+    };
     assert_eq!((report.epoch, read_all(&log.view()).unwrap()), (2, Vec::new()));
 }
