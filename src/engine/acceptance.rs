@@ -1,4 +1,4 @@
-//! Damage that an operator accepts: what it would lose, and going on without that; `spec/engine.md`, E-8.
+//! Damage that an operator accepts: what it would lose, and going on without that; `spec/engine.md`, E-9.
 
 use std::sync::Arc;
 
@@ -8,10 +8,9 @@ use super::decision::DecidedEffect;
 use super::environment::Environment;
 use super::error::EngineError;
 use super::marker::Marker;
-use super::opening::identity_of;
-use super::retention::{Marks, Retention};
-use super::rows::{self, Progress};
-use super::shared::{Folding, Replay};
+use super::opening::{identity_of, read_folding};
+use super::retention::Retention;
+use super::shared::Replay;
 use crate::log::{Filesystem, Log, Mending, Options, Survey};
 use crate::store::Store;
 
@@ -88,15 +87,7 @@ impl Damaged<'_> {
     /// Brings the store to the end of what follows it in the log without a gap, whatever is damaged before that: the new
     /// log begins there.
     fn rescue(&self, marker: &Marker) -> Result<(), EngineError> {
-        let snapshot = self.store.snapshot();
-        let progress = rows::read_progress(&*snapshot)?.unwrap_or_default();
-        let folding = Folding {
-            catalogue: rows::read_catalogue(&*snapshot)?,
-            progress: Progress { database: marker.database, ..progress },
-            marks: Marks::new(Retention::default(), rows::read_marks(&*snapshot)?),
-            folded: Vec::new(),
-        };
-        drop(snapshot);
+        let folding = read_folding(&**self.store, marker, Retention::default())?;
         let epoch = self.store.applied().epoch.max(marker.epoch);
         let mut replay = Replay::new(&**self.store, epoch, folding);
         let mut next = self.store.applied().seq.saturating_add(1);

@@ -15,6 +15,7 @@ use super::record::Id;
 use super::retention::{Marks, Retention};
 use super::rows::{self, Progress};
 use super::shared::{Folding, Listener, Replay, Shared, Start};
+use super::sweep::{Sweeper, Sweeping};
 use crate::log::limits::SEGMENT_BYTES;
 use crate::log::{Filesystem, GroupCommit, Identity, Log, LogError, LogView, Opened, Options, Report};
 use crate::store::Store;
@@ -32,6 +33,8 @@ pub struct Settings {
     pub feed_bytes: usize,
     /// What an operator is told to do about damage that makes the database read-only.
     pub advice: String,
+    /// How fast dropped collections are swept; the default except in tests.
+    pub sweeping: Sweeping,
     /// Who is told of publications.
     pub listener: Option<Arc<dyn Listener>>,
 }
@@ -44,6 +47,7 @@ impl Default for Settings {
             segment_bytes: SEGMENT_BYTES,
             feed_bytes: MAX_FEED_BYTES,
             advice: "run verify".to_owned(),
+            sweeping: Sweeping::default(),
             listener: None,
         }
     }
@@ -75,20 +79,7 @@ impl Database {
         settings: Settings,
     ) -> Result<(Self, Opening), EngineError> {
         let (marker, is_new) = read_or_make_marker(&*log_directory, &*environment, settings.create)?;
-        let snapshot = store.snapshot();
-        let progress = rows::read_progress(&*snapshot)?;
-        if progress.is_some_and(|progress| progress.database != marker.database) {
-            return Err(EngineError::Unusable(
-                "the store belongs to another database: move it away".to_owned(),
-            ));
-        }
-        let folding = Folding {
-            catalogue: rows::read_catalogue(&*snapshot)?,
-            progress: Progress { database: marker.database, ..progress.unwrap_or_default() },
-            marks: Marks::new(settings.retention, rows::read_marks(&*snapshot)?),
-            folded: Vec::new(),
-        };
-        drop(snapshot);
+        let folding = read_folding(&*store, &marker, settings.retention)?;
         let applied = store.applied().seq;
         let (log, report) =
             match open_log(&log_directory, &marker, applied, &environment, settings.segment_bytes)? {
@@ -136,7 +127,9 @@ impl Database {
             Ok(log) => Mode::Writable(Box::new(GroupCommit::new(log, Committer::new(shared.clone())))),
             Err((view, reason)) => Mode::ReadOnly { reason: reason.into(), view },
         };
-        Ok((Self { shared, decider: Mutex::new(decider), mode }, Opening { is_new, log: report, replayed }))
+        let sweeper = Mutex::new(Sweeper::new(settings.sweeping));
+        let database = Self { shared, decider: Mutex::new(decider), mode, sweeper };
+        Ok((database, Opening { is_new, log: report, replayed }))
     }
 }
 
@@ -167,6 +160,27 @@ fn new_id(environment: &dyn Environment) -> Id {
     let high = u128::from(environment.random());
     let bits = high << 64 | u128::from(environment.random());
     uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid().into_bytes()
+}
+
+/// What a store that stands somewhere is folded on with.
+pub(super) fn read_folding(
+    store: &dyn Store,
+    marker: &Marker,
+    retention: Retention,
+) -> Result<Folding, EngineError> {
+    let snapshot = store.snapshot();
+    let progress = rows::read_progress(&*snapshot)?;
+    if progress.is_some_and(|progress| progress.database != marker.database) {
+        return Err(EngineError::Unusable("the store belongs to another database: move it away".to_owned()));
+    }
+    let progress = Progress { database: marker.database, ..progress.unwrap_or_default() };
+    Ok(Folding {
+        catalogue: rows::read_catalogue(&*snapshot, &progress)?,
+        drops: Arc::new(rows::read_drops(&*snapshot, &progress)?),
+        progress,
+        marks: Marks::new(retention, rows::read_marks(&*snapshot)?),
+        folded: Vec::new(),
+    })
 }
 
 /// Whose log it is.

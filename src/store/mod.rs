@@ -103,7 +103,8 @@ pub trait Store: Send + Sync {
     /// Applies all of `batch`, or nothing of it. Invisible to snapshots until [`Store::publish`].
     ///
     /// # Errors
-    /// [`Misuse::NotAbove`] unless the batch's position is above [`Store::applied`]: a replay skips what is there.
+    /// [`Misuse::NotAbove`] unless the batch's position is above [`Store::applied`]: a replay skips what is there. A
+    /// [sweep](Batch::sweep) must be exactly there; it is published with whatever is applied at that position.
     fn apply(&self, batch: Batch) -> Result<(), StoreError>;
 
     /// The value of `key` with everything applied, published or not.
