@@ -55,6 +55,9 @@ pub(crate) struct Judge<'a> {
     pub(crate) bad_seals: Vec<(u32, Seal)>,
 }
 
+/// A segment's number, and the segment or why it is none.
+type Found = (u32, Result<Opened, Damage>);
+
 struct Opened {
     header: SegmentHeader,
     window: Window,
@@ -134,7 +137,7 @@ impl<'a> Judge<'a> {
 
     /// Opens all segments but those that an accepted damage left out: each header says where the log comes from, and
     /// what lies between does not count.
-    fn open_live(&mut self, numbers: &[u32]) -> Result<Vec<(u32, Result<Opened, Damage>)>, LogError> {
+    fn open_live(&mut self, numbers: &[u32]) -> Result<Vec<Found>, LogError> {
         let mut found = Vec::new();
         let mut highest = u32::MAX;
         for &number in numbers.iter().rev() {

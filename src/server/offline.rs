@@ -3,6 +3,8 @@
 //! To look, a database is opened as a server would, over a log whose changes stay in memory and a store that is a
 //! directory of links to the files of the real one. What recovery would write is thus written nowhere.
 
+#![allow(clippy::disallowed_types, reason = "directories are the outside world")]
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
