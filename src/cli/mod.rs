@@ -22,6 +22,7 @@ mod record;
 mod scan;
 mod serve;
 mod stats;
+mod verify;
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -90,6 +91,8 @@ enum Command {
     Bench(bench::Args),
     /// Run a server
     Serve(serve::Args),
+    /// Read everything in a data directory again, and accept damage to it
+    Verify(verify::Args),
     /// Run a server with a sample in it and something going on
     Demo(demo::Args),
     /// Print what a shell needs to complete commands
@@ -122,6 +125,8 @@ pub enum ExitStatus {
     StorageFailed = 13,
     /// The server was told twice to stop.
     StoppedAtOnce = 14,
+    /// What is stored is damaged.
+    Damaged = 20,
     /// The user interrupted it (128 and the number of SIGINT, as shells have it).
     Interrupted = 130,
 }
@@ -190,6 +195,7 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::Frames(args) => frames::run(&args),
         Command::Bench(args) => bench::run(&cli.target, args),
         Command::Serve(args) => serve::run(args),
+        Command::Verify(args) => verify::run(&args),
         Command::Demo(args) => demo::run(args),
         Command::Completion(args) => completion::run(&args),
     };

@@ -133,7 +133,7 @@ fn ledger(decision: &Decision, head: &TransactionHead<'_>) -> Option<LedgerEntry
 }
 
 /// `None` for what this release cannot read.
-fn decode(sequence: u64, effect: &Effect<'_>) -> Option<DecidedEffect> {
+pub(super) fn decode(sequence: u64, effect: &Effect<'_>) -> Option<DecidedEffect> {
     Some(match effect {
         Effect::Put(record) => DecidedEffect::Write(write(sequence, record, false)?),
         Effect::Patch(record) => DecidedEffect::Write(write(sequence, record, true)?),

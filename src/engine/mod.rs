@@ -9,10 +9,12 @@
 //! | `database`, `committer`, `shared` | the commit path: decide, append, sync beside the fold, publish |
 //! | `opening`, `marker`, `upkeep`, `retention` | opening and replay, checkpoints, trimming, verification |
 //! | `drops`, `sweep` | dropped collections: what is remembered of them, and how their rows go |
+//! | `acceptance` | going on without what damage destroyed |
 //! | `read`, `changes`, `feed` | snapshots, scans, changes from a position on |
 //!
 //! This module knows nothing of connections and frames; it reads no clock and no disk by itself.
 
+mod acceptance;
 mod catalogue;
 mod changes;
 mod codec;
@@ -41,6 +43,7 @@ mod sweep;
 mod upkeep;
 mod view;
 
+pub use acceptance::{Damaged, LogCheck};
 pub use catalogue::{Catalogue, Collections};
 pub use changes::{AllChanges, LatestChange, LatestChanges};
 pub use database::{Database, Submission, Ticket};

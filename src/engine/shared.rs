@@ -15,7 +15,7 @@ use super::record::Id;
 use super::retention::Marks;
 use super::rows::{self, Before, Progress};
 use super::sweep::Leavings;
-use crate::log::Moment;
+use crate::log::{Log, Moment};
 use crate::store::{self, Batch, Fold, Maintained, Pressure, Snapshot, Store};
 use crate::wire::Position;
 
@@ -339,6 +339,23 @@ impl<'a> Replay<'a> {
         self.waiting.clear();
         self.waiting_bytes = 0;
         Ok(())
+    }
+
+    /// Brings the store to where the log's epoch begins, if the log holds nothing of it yet: the numbers before are not
+    /// used.
+    pub(super) fn enter_epoch(&mut self, log: &Log) -> Result<(), EngineError> {
+        self.fold()?;
+        let before = log.next_sequence().saturating_sub(1);
+        let is_empty = log.epoch_begins() == log.next_sequence();
+        if !is_empty || self.store.applied().seq >= before {
+            return Ok(());
+        }
+        let position = store::Position { epoch: self.epoch, seq: before };
+        let mut fold = Fold::new(self.store, position);
+        rows::fold_progress(&mut fold, &self.folding.progress);
+        self.store.apply(fold.finish())?;
+        self.store.set_durable(position);
+        Ok(self.store.publish(position)?)
     }
 
     /// Folds the rest; returns what a database goes on with.

@@ -20,7 +20,7 @@ pub(crate) fn name(segment: u32) -> String {
 /// The name of a segment that the log is making for itself.
 pub(crate) const HASTY_NAME: &str = "next.tmp";
 /// The name of one that was asked for beforehand: the log may meanwhile make one for itself.
-const REQUESTED_NAME: &str = "spare.tmp";
+pub(crate) const REQUESTED_NAME: &str = "spare.tmp";
 
 /// The number of the segment with this name.
 pub(crate) fn number(name: &str) -> Option<u32> {

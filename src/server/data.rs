@@ -26,7 +26,7 @@ use crate::store::{Lsm, Memory, Store};
 use crate::wire::DatabaseName;
 
 /// The data directory in its present format.
-const DATA_FORMAT: Format = Format { what: "data", number: 1 };
+pub(super) const DATA_FORMAT: Format = Format { what: "data", number: 1 };
 
 /// What is open.
 pub(super) struct Data {
@@ -80,7 +80,7 @@ fn take(path: &Path) -> Result<(Lock, Option<Space>), ServerError> {
 }
 
 /// The databases of a directory: its subdirectories that are named as databases are.
-fn database_names(path: &Path) -> Result<Vec<String>, ServerError> {
+pub(super) fn database_names(path: &Path) -> Result<Vec<String>, ServerError> {
     let failed = files("reading the data directory", path);
     let mut names = Vec::new();
     for entry in fs::read_dir(path).map_err(&failed)? {
@@ -101,8 +101,13 @@ fn open_database(
     publication: &Arc<Publication>,
     sizes: &Sizes,
 ) -> Result<(Database, Opening), ServerError> {
+    let advice = match &config.place {
+        Place::Directory(path, _) => advice(path, name),
+        Place::Memory => Settings::default().advice,
+    };
     let listener = Some(publication.clone() as Arc<dyn Listener>);
-    let settings = Settings { create: true, listener, retention: sizes.retention, ..Settings::default() };
+    let retention = sizes.retention;
+    let settings = Settings { create: true, advice, listener, retention, ..Settings::default() };
     let (log, store, settings): (Arc<dyn Filesystem>, Arc<dyn Store>, Settings) = match &config.place {
         Place::Memory => {
             let settings = Settings { segment_bytes: MEMORY_SEGMENT_BYTES, ..settings };
@@ -119,6 +124,12 @@ fn open_database(
         .map_err(|error| ServerError::Database { name: name.to_owned(), error })
 }
 
+/// What to do about damage.
+fn advice(path: &Path, name: &str) -> String {
+    let directory = super::offline::quoted(path);
+    format!("stop the server and run: blazedb verify --data-dir {directory} --database {name}")
+}
+
 fn open_store(
     path: &Path,
     kind: StoreKind,
@@ -132,13 +143,14 @@ fn open_store(
         StoreKind::Lsm => {
             STORE_FORMAT.open(path)?;
             let store = Lsm::open(path, sizes.store);
-            let store = store.map_err(|error| ServerError::Store { name: name.to_owned(), error })?;
+            let advice = advice(path.parent().and_then(Path::parent).unwrap_or(path), name);
+            let store = store.map_err(|error| ServerError::Store { name: name.to_owned(), error, advice })?;
             Ok(Arc::new(store))
         }
     }
 }
 
-fn files(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> ServerError {
+pub(super) fn files(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> ServerError {
     let path = path.to_owned();
     move |source| ServerError::Files { doing, path: path.clone(), source }
 }

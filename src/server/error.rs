@@ -60,6 +60,17 @@ pub enum ServerError {
         /// What the system said.
         source: io::Error,
     },
+    /// The operator's: there is nothing to look at.
+    #[error("{0} holds no blazedb data: name the directory that the server was started with")]
+    NoData(PathBuf),
+    /// The operator's: a database that is not there.
+    #[error("there is no database {name:?} here, but {there}")]
+    NoDatabase {
+        /// The name.
+        name: String,
+        /// The names that are there.
+        there: String,
+    },
     /// A database that cannot be opened.
     #[error("database {name:?}: {error}")]
     Database {
@@ -69,12 +80,14 @@ pub enum ServerError {
         error: EngineError,
     },
     /// A store that cannot be opened.
-    #[error("database {name:?}: {error}")]
+    #[error("database {name:?}: {error}. To see what can be mended {advice}")]
     Store {
         /// The name of its database.
         name: String,
         /// Why.
         error: StoreError,
+        /// What to do.
+        advice: String,
     },
     /// The machine's: no threads or signals.
     #[error("the system refuses what a server needs: {0}")]

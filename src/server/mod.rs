@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `config`, `limits`, `error` | what may be set, what is bounded, what can go wrong |
 //! | `data`, `sizes`, `volatile` | the data directory and its databases; what a disk is large enough for; a log in memory |
+//! | `offline`, `overlay` | looking at a data directory without changing it; accepting damage to it |
 //! | `accept` | the listener and its permits |
 //! | `peer` | a client's task: bytes, events, commits |
 //! | `hub`, `environment` | what all tasks share; the machine's clocks |
@@ -17,6 +18,8 @@ mod environment;
 mod error;
 mod hub;
 pub mod limits;
+pub mod offline;
+mod overlay;
 mod peer;
 mod sizes;
 mod upkeep;

@@ -102,6 +102,18 @@ impl Format {
         }
     }
 
+    /// Checks the FORMAT in `path` and writes nothing; false if there is none.
+    ///
+    /// # Errors
+    /// As [`Format::open`].
+    pub fn look(&self, path: &Path) -> Result<bool, DirectoryError> {
+        match read_short(&path.join(FORMAT_FILE)) {
+            Ok(text) => self.check(path, &text).map(|_| true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(io_error("reading FORMAT in", path, source)),
+        }
+    }
+
     fn check(&self, path: &Path, text: &str) -> Result<u64, DirectoryError> {
         let foreign = || DirectoryError::Foreign {
             path: path.to_owned(),
@@ -182,6 +194,27 @@ pub struct Lock {
 }
 
 impl Lock {
+    /// Takes the directory `path` and changes nothing in it. One without a LOCK is nobody's.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Locked`], [`DirectoryError::Io`].
+    pub fn borrow(path: &Path) -> Result<Option<Self>, DirectoryError> {
+        let lock_file = path.join(LOCK_FILE);
+        let file = match File::open(&lock_file) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(io_error("locking", path, source)),
+        };
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(TryLockError::WouldBlock) => {
+                let pid = read_short(&lock_file).ok().and_then(|text| text.trim().parse().ok());
+                Err(DirectoryError::Locked { path: path.to_owned(), pid })
+            }
+            Err(TryLockError::Error(source)) => Err(io_error("locking", path, source)),
+        }
+    }
+
     /// Takes the directory `path`, which exists.
     ///
     /// # Errors

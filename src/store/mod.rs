@@ -44,7 +44,7 @@ pub use lsm::{Lsm, LsmSettings};
 pub use memory::Memory;
 pub use summary::{Summary, row_hash};
 pub use value::{ChangeKind, ChangeRow, MAX_ENVELOPE_BYTES, RecordRow, open, seal};
-pub use verify::{MAX_FINDINGS, VerifyReport, verify, verify_except};
+pub use verify::{MAX_FINDINGS, VerifyReport, verify, verify_with};
 
 /// How far a log has been folded: the epoch and the sequence of the last effect. Ordered by epoch, then sequence.
 /// [`Position::START`] stands before the first effect.

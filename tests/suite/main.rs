@@ -12,6 +12,7 @@
 )]
 
 mod values;
+mod verify;
 
 mod allocations;
 mod cli_bench;
