@@ -25,7 +25,7 @@ use super::record::Id;
 use super::rows::SnapshotView;
 use super::shared::{Shared, lock};
 use super::sweep::Sweeper;
-use crate::log::{GroupCommit, LogError, LogView, Sequences};
+use crate::log::{GroupCommit, LogError, LogView, Need, Sequences};
 use crate::wire::message::Groups;
 use crate::wire::{Clock, Position};
 
@@ -115,9 +115,10 @@ impl Database {
         self.shared.queue(decision.clone());
         let ordered = group.order(&head, &effects, self.shared.moment());
         let expected = Sequences { first: decision.first_sequence, last: decision.last_sequence() };
-        let lacks_room = matches!(ordered, Err(LogError::DiskFull));
-        if lacks_room != self.lacks_room() {
-            self.shared.lacks_room.store(lacks_room, Ordering::Relaxed);
+        let was_full = matches!(ordered, Err(LogError::DiskFull));
+        // What was taken of the reserve says nothing of room.
+        if was_full != self.lacks_room() && (was_full || Need::of(&effects) == Need::Growth) {
+            self.shared.lacks_room.store(was_full, Ordering::Relaxed);
         }
         match ordered {
             Ok(found) if found == expected => Ok(()),

@@ -93,7 +93,8 @@ impl Filesystem for Disk {
     fn space(&self) -> Option<Space> {
         let found = rustix::fs::fstatvfs(&self.directory).ok()?;
         let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
-        Some(Space { total: bytes(found.f_blocks), free: bytes(found.f_bavail) })
+        // Some file systems do not say.
+        (found.f_blocks > 0).then(|| Space { total: bytes(found.f_blocks), free: bytes(found.f_bavail) })
     }
 }
 

@@ -96,7 +96,9 @@ impl Spare {
             _ => {}
         }
         match Self::fill(fs, bytes, name) {
-            Err(LogError::Io { source, .. }) if source.kind() == io::ErrorKind::StorageFull => {
+            Err(LogError::Io { source, .. })
+                if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
+            {
                 // What was begun is in the way of the next attempt only if it stays, which costs space, not truth.
                 let _ = fs.unlink(name);
                 Err(LogError::DiskFull)
