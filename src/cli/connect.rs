@@ -24,13 +24,31 @@ pub(super) fn with_client<T>(
     target: &Target,
     job: impl AsyncFnOnce(Client) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
+    connected(target, Some(PATIENCE), async |client| {
+        tokio::spawn(tell_losses(client.state()));
+        job(client).await
+    })
+}
+
+/// The same for a command that goes on however long the server is away, and tells of it by itself.
+pub(super) fn with_lasting_client<T>(
+    target: &Target,
+    job: impl AsyncFnOnce(Client) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    connected(target, None, job)
+}
+
+fn connected<T>(
+    target: &Target,
+    patience: Option<Duration>,
+    job: impl AsyncFnOnce(Client) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let url: Url = target.url.parse().map_err(|error| Failure::usage(format_args!("--url: {error}")))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let runtime = runtime.map_err(|error| Failure::new(format_args!("cannot start: {error}")))?;
     runtime.block_on(async {
-        let options = Options { patience: Some(PATIENCE), ..Options::default() };
+        let options = Options { patience, ..Options::default() };
         let client = Client::connect(&url, options).await?;
-        tokio::spawn(tell_losses(client.state()));
         let done = job(client.clone()).await?;
         client.close().await;
         Ok(done)

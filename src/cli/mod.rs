@@ -15,6 +15,7 @@ mod record;
 mod scan;
 mod serve;
 mod stats;
+mod watch;
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -40,6 +41,7 @@ const EXAMPLES: &str = "\
 Examples:
   echo '{\"title\":\"Hello\",\"priority\":1}' | blazedb put notes
   blazedb scan notes --limit 10
+  blazedb watch notes
   blazedb --url blaze://db.example.org/app stats
   echo '{\"title\":\"Hello\",\"priority\":1}' | blazedb record encode
   blazedb frames session.blaze
@@ -66,6 +68,8 @@ enum Command {
     Delete(delete::Args),
     /// Print the records of a collection in the order of their ids
     Scan(scan::Args),
+    /// Print the changes of a collection as they happen
+    Watch(watch::Args),
     /// Print what the server counts
     Stats(stats::Args),
     /// Turn records into bytes and back
@@ -90,6 +94,8 @@ pub enum ExitStatus {
     Unreachable = 3,
     /// The server refused: there is no such database or collection, or an operation was refused.
     Refused = 4,
+    /// The changes that were asked for are not held.
+    CannotGoOn = 5,
     /// Someone listens on the address already.
     AddressInUse = 10,
     /// Another process has the data directory.
@@ -146,6 +152,7 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::Patch(args) => patch::run(&cli.target, args),
         Command::Delete(args) => delete::run(&cli.target, args),
         Command::Scan(args) => scan::run(&cli.target, args),
+        Command::Watch(args) => watch::run(&cli.target, args),
         Command::Stats(args) => stats::run(&cli.target, args),
         Command::Record(args) => record::run(args),
         Command::Frames(args) => frames::run(&args),

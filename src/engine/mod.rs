@@ -45,6 +45,7 @@ pub use decider::{Answer, Decider, Published, Request};
 pub use decision::{CatalogueEntry, DecidedEffect, Decision, RecordWrite};
 pub use environment::Environment;
 pub use error::EngineError;
+pub use feed::Next;
 pub use hybrid_clock::HybridClock;
 pub use marker::FORMAT_FILE;
 pub use opening::{Opening, Settings};

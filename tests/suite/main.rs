@@ -25,6 +25,7 @@ mod generated;
 mod golden;
 mod house;
 mod json_properties;
+mod live;
 mod order_properties;
 mod protocol;
 mod random;
