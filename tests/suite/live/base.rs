@@ -9,7 +9,7 @@ use blazedb::blazebinary::Value;
 use blazedb::engine::{Database, Decision, Environment, Listener, Retention, Settings, Submission};
 use blazedb::live::{Hub, Source, Step, Subscription, Tidings, Wake, Wish};
 use blazedb::log::simfs::SimFs;
-use blazedb::store::Memory;
+use blazedb::store::{Memory, Store};
 use blazedb::wire::Position;
 use blazedb::wire::message::{ChangeKind, ChangesBuilder, Mode, Start};
 use uuid::Uuid;
@@ -82,6 +82,11 @@ pub(super) const AMPLE: Memories = Memories { feed_bytes: 32 << 20, retained_byt
 
 impl Base {
     pub(super) fn new(memories: Memories) -> Self {
+        Self::over(Arc::new(Memory::new()), memories)
+    }
+
+    /// A database over this store.
+    pub(super) fn over(store: Arc<dyn Store>, memories: Memories) -> Self {
         let source = Hub::new().source();
         let settings = Settings {
             create: true,
@@ -92,7 +97,7 @@ impl Base {
         };
         let world = Arc::new(World::default());
         let fs = Arc::new(SimFs::new(4096));
-        let (database, _) = Database::open(fs, Arc::new(Memory::new()), world.clone(), settings).unwrap();
+        let (database, _) = Database::open(fs, store, world.clone(), settings).unwrap();
         Self { database, source, world, operations: 0, history: BTreeMap::new() }
     }
 
