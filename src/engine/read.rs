@@ -4,6 +4,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::catalogue::Collections;
 use super::database::Database;
 use super::error::EngineError;
 use super::limits::{MAX_CHUNK_BYTES, MAX_CHUNK_ROWS, MAX_SNAPSHOT_AGE};
@@ -45,6 +46,20 @@ impl Default for Range {
     fn default() -> Self {
         Self { lower: Bound::Unbounded, upper: Bound::Unbounded, is_reverse: false, limit: u64::MAX }
     }
+}
+
+/// The collections that have or had a name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Named {
+    /// The number of the one that has it.
+    pub now: Option<u32>,
+    /// The numbers of those that had it, the oldest first.
+    pub before: Vec<u32>,
+    /// The number of the last drop of one of them; of one that may have been, if its name is forgotten. Who holds
+    /// nothing loses nothing by it.
+    pub last_drop: Option<u64>,
+    /// Drops up to this number are forgotten: of changes before it the collection may not be known.
+    pub forgotten: u64,
 }
 
 /// A scan, read in chunks.
@@ -92,6 +107,17 @@ impl Reader {
         number.ok_or_else(|| EngineError::UnknownCollection(name.to_owned()))
     }
 
+    /// The collections that have or had a name after the number `after`.
+    pub fn named_since(&self, name: &str, after: u64) -> Named {
+        let drops = &self.state.drops;
+        Named {
+            now: self.state.collections.get(name).copied(),
+            before: drops.numbers_after(after, name),
+            last_drop: if after == 0 { None } else { drops.after(after, Some(name)) },
+            forgotten: drops.forgotten(),
+        }
+    }
+
     /// The record of this id; `None` if there is none.
     ///
     /// # Errors
@@ -119,6 +145,26 @@ impl Reader {
                 Ok(CollectionStatistics { name: name.clone(), number, summary })
             })
             .collect()
+    }
+
+    /// All collections as they are at the position.
+    pub fn collections(&self) -> &Collections {
+        &self.state.collections
+    }
+
+    /// The number of the last drop after `after` of a collection that has or had the name of this one, or of any. Who
+    /// holds nothing, as at 0, loses nothing.
+    pub(super) fn dropped_after(&self, after: u64, collection: Option<u32>) -> Option<u64> {
+        let drops = &self.state.drops;
+        if after == 0 || drops.last() <= after {
+            return None;
+        }
+        let Some(number) = collection else { return drops.after(after, None) };
+        let live = self.collections().iter().find(|(_, live)| **live == number).map(|(name, _)| &**name);
+        match live.or_else(|| drops.name(number)) {
+            Some(name) => drops.after(after, Some(name)),
+            None => Some(drops.last()),
+        }
     }
 
     pub(super) fn snapshot(&self) -> &dyn Snapshot {

@@ -98,28 +98,28 @@ impl Following {
     }
 }
 
-/// Adds the changes of a transaction; whether all of them fitted.
-fn tell(decision: &Decision, collection: u32, after: &mut u64, page: &mut ChangesBuilder) -> bool {
+/// Adds the changes of a transaction.
+fn tell(decision: &Decision, name: &mut Name, after: &mut u64, page: &mut ChangesBuilder) -> Told {
     let told = after.saturating_add(1).saturating_sub(decision.first_sequence);
     let told = usize::try_from(told).unwrap_or(usize::MAX);
     let mut changes = decision.numbered().skip(told).filter_map(|(sequence, effect)| {
-        effect.change().filter(|change| change.collection == collection).map(|change| (sequence, effect, change))
+        let kind = name.take(effect)?;
+        Some((sequence, kind))
     });
     let mut next = changes.next();
-    while let Some((sequence, effect, change)) = next {
-        next = changes.next();
-        let kind = match effect {
-            DecidedEffect::Write(_) => image(&change.new, change.id),
-            _ => ChangeKind::Delete(uuid::Uuid::from_bytes(change.id)),
-        };
-        if page.push(Change { seq: sequence, last: next.is_none(), kind }).is_err() {
-            *after = sequence.saturating_sub(1);
-            return false;
+    while let Some((seq, kind)) = next {
+        if kind == ChangeKind::Dropped && !page_takes_drops(mode) {
+            return Told::Dropped(seq);
         }
-        *after = sequence;
+        next = changes.next();
+        if page.push(Change { seq, last: next.is_none(), kind }).is_err() {
+            *after = seq.saturating_sub(1);
+            return Told::InPart;
+        }
+        *after = seq;
     }
     *after = decision.last_sequence().max(*after);
-    true
+    Told::Whole
 }
 
 /// What a record is now, as it is told.

@@ -142,15 +142,16 @@ impl Source {
     }
 }
 
-/// The collections that these transactions change, each with the number of its first change; [`CATALOGUE`] if one is made.
+/// The collections that these transactions change or drop, each with the number of its first change; [`CATALOGUE`] if one is made.
 fn firsts(transactions: &[Arc<Decision>]) -> BTreeMap<u32, u64> {
     let mut firsts = BTreeMap::new();
     let mut latest = None;
     for (sequence, effect) in transactions.iter().flat_map(|transaction| transaction.numbered()) {
         let collection = match effect {
             DecidedEffect::Write(change) | DecidedEffect::Delete(change) => change.collection,
+            DecidedEffect::Catalogue(CatalogueEntry::Dropped { number, .. }) => *number,
             DecidedEffect::Catalogue(CatalogueEntry::Collection { .. }) => CATALOGUE,
-            DecidedEffect::Catalogue(_) | DecidedEffect::Outcome(_) => continue,
+            DecidedEffect::Catalogue(CatalogueEntry::Node { .. }) | DecidedEffect::Outcome(_) => continue,
         };
         // Changes of one collection come in runs.
         if latest.replace(collection) != Some(collection) {
@@ -181,12 +182,17 @@ impl Watch {
         topics.remove_if(&self.topic, |_, watchers| watchers.is_empty());
     }
 
-    /// Watches another collection instead. What was published before is for the watcher to read.
-    pub(super) fn turn_to(&mut self, collection: u32) {
+    /// Watches another collection instead; whether it was another. What was published before is for the watcher to
+    /// read.
+    pub(super) fn turn_to(&mut self, collection: u32) -> bool {
+        if self.topic.collection == collection {
+            return false;
+        }
         self.unregister();
         self.topic.collection = collection;
         self.register();
         fence(Ordering::SeqCst);
+        true
     }
 
     /// The least number that is new, if there is something; then there is nothing until there is more.
@@ -269,7 +275,7 @@ mod tests {
         let made = CatalogueEntry::Collection { number: 3, name: "c".into() };
         source.publish(2, &[decision(1, vec![DecidedEffect::Catalogue(made), change(3)])]);
         assert_eq!(watch.take(), Some(1));
-        watch.turn_to(3);
+        assert!(watch.turn_to(3) && !watch.turn_to(3));
         source.publish(3, &[decision(3, vec![change(3)])]);
         assert_eq!((watch.take(), woken.load(Ordering::Relaxed), hub.watches()), (Some(3), 2, 1));
         drop(watch);
