@@ -21,13 +21,15 @@ Examples:
   blazedb watch notes --snapshot --mode latest
   blazedb watch notes | jq -c 'select(.kind == \"put\") | .record.title'
 
-One line a change, the oldest first: {\"position\":\"1.0.42\",\"kind\":\"put\",\"id\":\"…\",\"record\":{…}}, where kind is put or
-delete, a deletion has no record, and the record is typed JSON as get prints it. What a position consists of is the
-server's business; --from with the position of a line goes on with the next one.
+One line a change, the oldest first: {\"position\":\"1.0.42\",\"kind\":\"put\",\"id\":\"…\",\"record\":{…}}, where kind is put,
+delete, which has no record, or dropped, which has no id either: the collection is gone with all of its records. The record
+is typed JSON as get prints it. What a position consists of is the server's business; --from with the position of a line
+goes on with the next one.
 
 It waits for a collection that does not exist yet, and comes back by itself when the server does: each change is printed
 once. Mode all prints every change; the server holds them for a time (7 days or 1 GiB of log). Mode latest prints the
-newest state of each record that changed and can go on from any position, however old. With --snapshot in mode all the
+newest state of each record that changed and can go on from any position, however old, that lies behind the last drop of the
+collection. With --snapshot in mode all the
 lines before the newest change are in no transaction's order; to go on from one of them use --mode latest.
 
 Exit status:
@@ -159,15 +161,17 @@ impl Watch<'_> {
 fn reset(collection: &str, position: Position, code: u16, oldest: Position) -> Failure {
     let line = match ErrorCode::from_number(code) {
         Some(ErrorCode::PositionExpired) => format!(
-            "the changes after {position} are no longer held, the oldest position held is {oldest}; begin anew with \
-             --snapshot, or with --mode latest --from {position} for the newest state of what changed"
+            "the changes after {position} are no longer held, or went with a collection that was dropped; the oldest \
+             position held is {oldest}; begin anew with --snapshot"
         ),
         Some(ErrorCode::PositionUnknown) => format!(
             "{position} is no position of this database, or one from before damage was accepted; begin anew with \
              --snapshot, or with --from {oldest} for all changes that are held"
         ),
         Some(code) => format!("{} {}", code.text(), code.advice()),
-        None => format!("the server cannot go on with '{collection}' (code {code}); begin anew with --snapshot"),
+        None => {
+            format!("the server cannot go on with '{collection}' (code {code}); begin anew with --snapshot")
+        }
     };
     Failure::Status(ExitStatus::CannotGoOn, line)
 }
@@ -184,6 +188,7 @@ impl Lines {
             self.text.clear();
             // Writing to a string does not fail.
             let _ = match change.kind {
+                ChangeKind::Dropped => write!(self.text, r#"{{"position":"{position}","kind":"dropped"}}"#),
                 ChangeKind::Delete(id) => {
                     write!(self.text, r#"{{"position":"{position}","kind":"delete","id":"{id}"}}"#)
                 }

@@ -90,6 +90,14 @@ impl Database {
         self.next_in_feed(after)
     }
 
+    /// Whether a position is one of this database's past.
+    ///
+    /// # Errors
+    /// [`EngineError::PositionUnknown`] if it is not.
+    pub fn check_position(&self, position: Position) -> Result<(), EngineError> {
+        self.sequence_of(position).map(drop)
+    }
+
     /// The oldest position from which all changes are held.
     ///
     /// # Errors
@@ -178,6 +186,11 @@ impl LatestChanges {
     /// The number of the last effect that was looked at: where a later reader goes on.
     pub const fn after(&self) -> u64 {
         self.after
+    }
+
+    /// Whether this collection is there, in the snapshot.
+    pub fn has_collection(&self, number: u32) -> bool {
+        self.live.contains(&number)
     }
 
     /// Whether all are read.

@@ -8,6 +8,17 @@ use super::limits::READER_BYTES;
 use crate::engine::{Database, EngineError, LatestChange, LatestChanges};
 use crate::wire::message::{Change, ChangesBuilder};
 
+/// How far a step came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Further.
+    On,
+    /// At the snapshot's position.
+    There,
+    /// Nowhere: the collection was dropped before the first snapshot.
+    Gone,
+}
+
 /// A way from a position to a snapshot. It may be dropped and begun again from its position, with a newer snapshot.
 #[derive(Debug, Default)]
 pub(super) struct CatchingUp {
@@ -25,8 +36,7 @@ impl CatchingUp {
         Self { begins_empty, ..Self::default() }
     }
 
-    /// Adds records of `collection` that changed behind the number `after`, which moves behind what was looked at. Returns
-    /// whether the snapshot's position is reached.
+    /// Adds records of `collection` that changed behind the number `after`, which moves behind what was looked at.
     ///
     /// # Errors
     /// Those of [`LatestChanges::step`].
@@ -36,20 +46,23 @@ impl CatchingUp {
         collection: u32,
         after: &mut u64,
         page: &mut ChangesBuilder,
-    ) -> Result<bool, EngineError> {
+    ) -> Result<Way, EngineError> {
         let mut changes = match self.changes.take() {
             Some(changes) => changes,
             None => database.latest_changes(database.position_of(*after), Some(collection))?,
         };
         let snapshot = changes.position().seq;
         if std::mem::take(&mut self.begins_empty) {
+            if !changes.has_collection(collection) {
+                return Ok(Way::Gone);
+            }
             self.silent_until = snapshot;
         }
         if self.ahead.is_empty() {
             match changes.step(database) {
                 Ok(chunk) => self.ahead.extend(chunk),
                 // The next step takes a newer one.
-                Err(EngineError::SnapshotExpired) => return Ok(false),
+                Err(EngineError::SnapshotExpired) => return Ok(Way::On),
                 Err(error) => return Err(error),
             }
         }
@@ -62,7 +75,7 @@ impl CatchingUp {
             *after = snapshot.max(*after);
         }
         self.changes = Some(changes);
-        Ok(is_done)
+        Ok(if is_done { Way::There } else { Way::On })
     }
 
     /// Adds what was read to the page; whether all of it fitted.

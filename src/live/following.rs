@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::limits::{READER_BYTES, TURN_EFFECTS};
-use crate::engine::{AllChanges, Database, DecidedEffect, Decision, EngineError, Next, RecordWrite, StoredRecord};
+use super::name::Name;
+use crate::engine::{AllChanges, Database, Decision, EngineError, Next, RecordWrite, StoredRecord};
 use crate::wire::FramedRecord;
-use crate::wire::message::{Change, ChangeKind, ChangesBuilder};
+use crate::wire::message::{Change, ChangeKind, ChangesBuilder, Mode};
 
 /// How far reading came.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reached {
     /// The page is full.
     PageFull,
@@ -18,6 +19,15 @@ pub(super) enum Reached {
     End,
     /// Memory does not reach back to where it would go on, and the log was not wanted.
     Behind,
+    /// The collection was dropped by the effect of this number, which the mode does not tell.
+    Dropped(u64),
+}
+
+/// What became of a transaction.
+enum Told {
+    Whole,
+    InPart,
+    UntilDrop(u64),
 }
 
 /// What reading holds between steps. Without it, it begins again from its position.
@@ -29,15 +39,15 @@ pub(super) struct Following {
 }
 
 impl Following {
-    /// Adds the changes of `collection` behind the number `after`, which moves behind them, to the page.
+    /// Adds the changes of what has the name behind the number `after`, which moves behind them, to the page.
     ///
     /// # Errors
     /// Those of [`AllChanges::next`].
     pub(super) fn fill(
         &mut self,
         database: &Database,
-        collection: u32,
-        from_log: bool,
+        name: &mut Name,
+        mode: Mode,
         after: &mut u64,
         page: &mut ChangesBuilder,
     ) -> Result<Reached, EngineError> {
@@ -46,30 +56,35 @@ impl Following {
             let decision = match self.current.take() {
                 Some(decision) => decision,
                 None if looked_at >= TURN_EFFECTS => return Ok(Reached::TurnOver),
-                None => match self.next(database, from_log, *after)? {
+                None => match self.next(database, mode, *after)? {
                     Ok(decision) => decision,
                     Err(reached) => return Ok(reached),
                 },
             };
             looked_at = looked_at.saturating_add(decision.effects.len());
-            if !tell(&decision, collection, after, page) {
-                self.current = Some(decision);
-                return Ok(Reached::PageFull);
+            match tell(&decision, name, mode, after, page) {
+                Told::Whole => name.settle(),
+                Told::InPart => {
+                    self.current = Some(decision);
+                    return Ok(Reached::PageFull);
+                }
+                Told::UntilDrop(sequence) => return Ok(Reached::Dropped(sequence)),
             }
         }
     }
 
+    /// The next transaction, or why there is none.
     fn next(
         &mut self,
         database: &Database,
-        from_log: bool,
+        mode: Mode,
         after: u64,
     ) -> Result<Result<Arc<Decision>, Reached>, EngineError> {
         if self.log.is_none() {
             match database.recent_after(after) {
                 Next::Transaction(decision) => return Ok(Ok(decision)),
                 Next::Nothing => return Ok(Err(Reached::End)),
-                Next::Forgotten if !from_log => return Ok(Err(Reached::Behind)),
+                Next::Forgotten if mode == Mode::Latest => return Ok(Err(Reached::Behind)),
                 Next::Forgotten => {}
             }
         }
@@ -77,14 +92,12 @@ impl Following {
             Some(log) => log,
             None => Box::new(database.all_changes(database.position_of(after))?),
         };
-        match self.log.insert(log).next(database)? {
-            Some(decision) => Ok(Ok(decision)),
-            None => {
-                self.log = None;
-                // Memory knows whether it was the end.
-                Ok(Err(Reached::TurnOver))
-            }
+        if let Some(decision) = self.log.insert(log).next(database)? {
+            return Ok(Ok(decision));
         }
+        // Memory knows whether it was the end.
+        self.log = None;
+        Ok(Err(Reached::TurnOver))
     }
 
     /// What it holds, roughly, in bytes.
@@ -98,18 +111,22 @@ impl Following {
     }
 }
 
-/// Adds the changes of a transaction.
-fn tell(decision: &Decision, name: &mut Name, after: &mut u64, page: &mut ChangesBuilder) -> Told {
+/// Adds the changes of a transaction that are not told.
+fn tell(
+    decision: &Decision,
+    name: &mut Name,
+    mode: Mode,
+    after: &mut u64,
+    page: &mut ChangesBuilder,
+) -> Told {
     let told = after.saturating_add(1).saturating_sub(decision.first_sequence);
     let told = usize::try_from(told).unwrap_or(usize::MAX);
-    let mut changes = decision.numbered().skip(told).filter_map(|(sequence, effect)| {
-        let kind = name.take(effect)?;
-        Some((sequence, kind))
-    });
+    let rest = decision.numbered().skip(told);
+    let mut changes = rest.filter_map(|(sequence, effect)| Some((sequence, name.take(effect)?)));
     let mut next = changes.next();
     while let Some((seq, kind)) = next {
-        if kind == ChangeKind::Dropped && !page_takes_drops(mode) {
-            return Told::Dropped(seq);
+        if kind == ChangeKind::Dropped && mode == Mode::Latest {
+            return Told::UntilDrop(seq);
         }
         next = changes.next();
         if page.push(Change { seq, last: next.is_none(), kind }).is_err() {

@@ -245,9 +245,12 @@ mod tests {
     fn waker() -> (Arc<AtomicUsize>, Wake) {
         let woken = Arc::new(AtomicUsize::new(0));
         let counter = woken.clone();
-        (woken, Arc::new(move || {
-            counter.fetch_add(1, Ordering::Relaxed);
-        }))
+        (
+            woken,
+            Arc::new(move || {
+                counter.fetch_add(1, Ordering::Relaxed);
+            }),
+        )
     }
 
     #[test]
@@ -259,7 +262,8 @@ mod tests {
         source.publish(4, &[decision(3, vec![change(8), change(8)])]);
         other.publish(4, &[decision(3, vec![change(7)])]);
         assert_eq!((watch.take(), woken.load(Ordering::Relaxed), source.position()), (None, 0, 4));
-        source.publish(8, &[decision(5, vec![change(8), change(7), change(8)]), decision(8, vec![change(7)])]);
+        source
+            .publish(8, &[decision(5, vec![change(8), change(7), change(8)]), decision(8, vec![change(7)])]);
         source.publish(9, &[decision(9, vec![change(7)])]);
         assert!(watch.is_raised());
         assert_eq!((watch.take(), woken.load(Ordering::Relaxed)), (Some(6), 1));

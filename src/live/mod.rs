@@ -11,6 +11,7 @@
 //! | `subscription` | where a subscription stands and what it is told next |
 //! | `catching_up` | the newest image of each record, by the order of changes |
 //! | `following` | transactions in order, from memory, else from the log |
+//! | `name` | a collection's name over drops |
 //! | `limits` | bounds of one turn and of what rests |
 //!
 //! A subscription is a position: everything it tells is read from the engine, from there on. A wake-up that comes twice, or
@@ -20,6 +21,7 @@ mod catching_up;
 mod following;
 mod hub;
 pub mod limits;
+mod name;
 mod subscription;
 
 pub use hub::{Hub, Source, Wake};

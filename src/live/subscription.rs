@@ -1,19 +1,20 @@
 //! One subscription: a position, and what it is told next.
 //!
 //! ```text
-//!   begin ──▶ waiting ──collection made──▶ following ◀──snapshot reached── catching up
+//!   begin ──▶ waiting ──told────────────▶ following ◀──snapshot reached── catching up
 //!     │                                     │    └──────memory left behind─────▲
 //!     ├──from a snapshot, latest of old─────┼──────────────────────────────────┘  (latest only)
-//!     └──position not held──▶ over ◀────────┘ log trimmed (all only)
+//!     └──position not held──▶ over ◀────────┘ log trimmed (all only), collection dropped (latest only)
 //! ```
 
 use std::sync::Arc;
 
-use super::catching_up::CatchingUp;
+use super::catching_up::{CatchingUp, Way};
 use super::following::{Following, Reached};
 use super::hub::{CATALOGUE, Hold, Source, Wake, Watch};
 use super::limits::UNTOLD_NUMBERS;
-use crate::engine::{Database, EngineError, Next};
+use super::name::Name;
+use crate::engine::{Database, EngineError, Named, Next};
 use crate::wire::message::{ChangesBuilder, Mode, Start};
 use crate::wire::{ErrorCode, Position};
 
@@ -61,21 +62,24 @@ pub enum Step {
 
 #[derive(Debug)]
 enum Stage {
-    Waiting { is_told: bool },
+    /// No collection has or had the name; that is to be told.
+    Waiting,
     CatchingUp(Box<CatchingUp>),
     Following(Following),
-    Over { code: ErrorCode, oldest: Position, position: Position },
+    Over {
+        code: ErrorCode,
+        oldest: Position,
+        position: Position,
+    },
 }
 
 /// A subscription.
 #[derive(Debug)]
 pub struct Subscription {
-    collection: Box<str>,
+    name: Name,
     mode: Mode,
     source: Arc<Source>,
     watch: Watch,
-    /// The collection's number, once it exists.
-    number: u32,
     /// Everything up to this number is told or does not concern it.
     after: u64,
     /// The last number told as a position.
@@ -101,45 +105,48 @@ impl Subscription {
     ) -> Result<Self, EngineError> {
         let Wish { collection, mode, start } = wish;
         let watch = source.watch(CATALOGUE, wake);
+        let reader = database.reader();
         let after = match start {
-            Start::Now | Start::Snapshot => database.position().seq,
+            Start::Now | Start::Snapshot => reader.position().seq,
             Start::After(position) => position.seq,
         };
+        let named = reader.named_since(&collection, after);
         let mut this = Self {
-            collection,
+            name: Name::new(collection, &named),
             mode,
             source: source.clone(),
             watch,
-            number: CATALOGUE,
             after,
             told: after,
-            stage: Stage::Waiting { is_told: false },
+            stage: Stage::Waiting,
             owes_end: true,
             is_idle: false,
             hold: None,
         };
-        if let Start::After(position) = start
-            && let Some(over) = refusal(database, mode, position)?
-        {
-            this.stage = over;
-        } else if this.look_up(database, start == Start::Snapshot) && start == Start::Snapshot {
-            (this.after, this.told) = (0, 0);
+        let over = match start {
+            Start::After(position) => refusal(database, mode, position, &named)?,
+            Start::Now | Start::Snapshot => None,
+        };
+        match over {
+            Some(over) => this.stage = over,
+            None => this.choose(database, start == Start::Snapshot, &named),
         }
         Ok(this)
     }
 
-    /// Looks whether the collection exists, and then where to begin.
-    fn look_up(&mut self, database: &Database, begins_empty: bool) -> bool {
-        let Ok(number) = database.reader().collection(&self.collection) else { return false };
-        self.number = number;
-        self.watch.turn_to(number);
-        let is_behind = self.mode == Mode::Latest && database.recent_after(self.after) == Next::Forgotten;
-        self.stage = if begins_empty || is_behind {
-            Stage::CatchingUp(Box::new(CatchingUp::new(begins_empty)))
-        } else {
-            Stage::Following(Following::default())
-        };
-        true
+    /// Where to begin, now that the position is known to be held.
+    fn choose(&mut self, database: &Database, is_snapshot: bool, named: &Named) {
+        self.watch.turn_to(self.name.now());
+        let exists = named.now.is_some();
+        if is_snapshot && exists {
+            (self.after, self.told) = (0, 0);
+            self.stage = Stage::CatchingUp(Box::new(CatchingUp::new(true)));
+        } else if exists && self.mode == Mode::Latest && database.recent_after(self.after) == Next::Forgotten
+        {
+            self.stage = Stage::CatchingUp(Box::new(CatchingUp::new(false)));
+        } else if exists || !named.before.is_empty() {
+            self.stage = Stage::Following(Following::default());
+        }
     }
 
     /// Goes on. Changes that are to be told are added to `page`, which is empty. Call it only when what it says can be
@@ -158,7 +165,7 @@ impl Subscription {
             Stage::Over { code, oldest, position } => {
                 return Ok(Step::Tell(Tidings::Reset { code: *code, oldest: *oldest }, *position));
             }
-            Stage::Waiting { .. } => self.wait(database),
+            Stage::Waiting => self.wait(database),
             Stage::CatchingUp(_) => self.catch_up(database, page)?,
             Stage::Following(_) => self.follow(database, page)?,
         };
@@ -169,51 +176,60 @@ impl Subscription {
         Ok(step)
     }
 
+    /// Nothing up to where it began concerns a name that no collection had; it is told so once.
     fn wait(&mut self, database: &Database) -> Step {
-        // Taken before the look: what is published in between is looked at when it is news.
-        let published = database.position().seq;
-        if self.look_up(database, false) {
-            return Step::More;
-        }
-        self.after = self.after.max(published);
-        let position = database.position_of(self.after);
-        if matches!(self.stage, Stage::Waiting { is_told: false }) {
-            self.stage = Stage::Waiting { is_told: true };
-            return Step::Tell(Tidings::Waiting, position);
-        }
-        self.end(position)
+        self.stage = Stage::Following(Following::default());
+        Step::Tell(Tidings::Waiting, database.position_of(self.after))
     }
 
     fn catch_up(&mut self, database: &Database, page: &mut ChangesBuilder) -> Result<Step, EngineError> {
         let Stage::CatchingUp(way) = &mut self.stage else { return Ok(Step::More) };
-        if way.fill(database, self.number, &mut self.after, page)? {
-            self.owes_end = true;
-            self.stage = Stage::Following(Following::default());
+        match way.fill(database, self.name.now(), &mut self.after, page) {
+            Ok(Way::On) => {}
+            Ok(Way::There) => {
+                self.owes_end = true;
+                self.stage = Stage::Following(Following::default());
+            }
+            Ok(Way::Gone) => self.begin_anew(database),
+            Err(error) => self.give_up(database, error)?,
         }
         Ok(self.tell_or(page, database, Step::More))
     }
 
+    /// Begins with a snapshot again, of which nothing was told: the collection was dropped meanwhile.
+    fn begin_anew(&mut self, database: &Database) {
+        let reader = database.reader();
+        let after = reader.position().seq;
+        let named = reader.named_since(self.name.text(), after);
+        self.name = Name::new(self.name.text().into(), &named);
+        (self.after, self.told, self.stage) = (after, after, Stage::Waiting);
+        self.choose(database, true, &named);
+    }
+
     fn follow(&mut self, database: &Database, page: &mut ChangesBuilder) -> Result<Step, EngineError> {
         let Stage::Following(following) = &mut self.stage else { return Ok(Step::More) };
-        let from_log = self.mode == Mode::All;
-        let reached = match following.fill(database, self.number, from_log, &mut self.after, page) {
-            Ok(reached) => reached,
-            Err(EngineError::PositionExpired { oldest }) => {
-                let position = database.position_of(self.after);
-                self.stage = Stage::Over { code: ErrorCode::PositionExpired, oldest, position };
-                Reached::TurnOver
+        let mut otherwise = Step::More;
+        match following.fill(database, &mut self.name, self.mode, &mut self.after, page) {
+            Ok(Reached::PageFull | Reached::TurnOver) => {}
+            Ok(Reached::Behind) => self.stage = Stage::CatchingUp(Box::new(CatchingUp::new(false))),
+            Ok(Reached::Dropped(sequence)) => {
+                let oldest = database.position_of(sequence);
+                self.give_up(database, EngineError::PositionExpired { oldest })?;
             }
-            Err(error) => return Err(error),
-        };
-        if reached == Reached::Behind {
-            self.stage = Stage::CatchingUp(Box::new(CatchingUp::new(false)));
+            // Whoever watches another collection than it read of looks again.
+            Ok(Reached::End) if page.changes().is_some() || self.watch.turn_to(self.name.now()) => {}
+            Ok(Reached::End) => otherwise = self.end(database.position_of(self.after)),
+            Err(error) => self.give_up(database, error)?,
         }
-        let position = database.position_of(self.after);
-        let otherwise = match reached {
-            Reached::End if page.changes().is_none() => self.end(position),
-            _ => Step::More,
-        };
         Ok(self.tell_or(page, database, otherwise))
+    }
+
+    /// Ends with a reset if the error is one of positions.
+    fn give_up(&mut self, database: &Database, error: EngineError) -> Result<(), EngineError> {
+        let EngineError::PositionExpired { oldest } = error else { return Err(error) };
+        let position = database.position_of(self.after);
+        self.stage = Stage::Over { code: ErrorCode::PositionExpired, oldest, position };
+        Ok(())
     }
 
     /// What is said at the end of what is published.
@@ -269,7 +285,7 @@ impl Subscription {
         let bytes = match &self.stage {
             Stage::Following(following) => following.held_bytes(),
             Stage::CatchingUp(way) => way.held_bytes(),
-            Stage::Waiting { .. } | Stage::Over { .. } => 0,
+            Stage::Waiting | Stage::Over { .. } => 0,
         };
         if bytes == 0 {
             return;
@@ -279,18 +295,29 @@ impl Subscription {
             match &mut self.stage {
                 Stage::Following(following) => *following = Following::default(),
                 Stage::CatchingUp(way) => way.forget(),
-                Stage::Waiting { .. } | Stage::Over { .. } => {}
+                Stage::Waiting | Stage::Over { .. } => {}
             }
         }
     }
 }
 
 /// Why a subscription cannot go on after a position, if it cannot.
-fn refusal(database: &Database, mode: Mode, position: Position) -> Result<Option<Stage>, EngineError> {
-    let found = match mode {
-        Mode::All => database.all_changes(position).map(drop),
-        Mode::Latest => database.latest_changes(position, None).map(drop),
+fn refusal(
+    database: &Database,
+    mode: Mode,
+    position: Position,
+    named: &Named,
+) -> Result<Option<Stage>, EngineError> {
+    let expired = |number: Option<u64>| match number {
+        Some(number) => Err(EngineError::PositionExpired { oldest: database.position_of(number) }),
+        None => Ok(()),
     };
+    let found = database.check_position(position).and_then(|()| match mode {
+        // Which changes before a drop that is forgotten were of the name is not known.
+        Mode::All => expired((named.forgotten > position.seq).then_some(named.forgotten))
+            .and_then(|()| database.all_changes(position).map(drop)),
+        Mode::Latest => expired(named.last_drop),
+    });
     let over = |code, oldest| Ok(Some(Stage::Over { code, oldest, position }));
     match found {
         Ok(()) => Ok(None),

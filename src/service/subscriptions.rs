@@ -92,7 +92,9 @@ impl Subscriptions {
         match connection.room(id) {
             Ok(Delivery::Taken) => {}
             // Word of it comes by itself.
-            Ok(Delivery::Parked | Delivery::Busy | Delivery::Cancelled) => return running.subscription.rest(),
+            Ok(Delivery::Parked | Delivery::Busy | Delivery::Cancelled) => {
+                return running.subscription.rest();
+            }
             Err(_) => return drop(self.running.remove(&id)),
         }
         self.page.clear();
@@ -110,13 +112,7 @@ impl Subscriptions {
         }
     }
 
-    fn tell(
-        &mut self,
-        connection: &mut Connection<Server>,
-        id: u64,
-        tidings: Tidings,
-        position: Position,
-    ) {
+    fn tell(&mut self, connection: &mut Connection<Server>, id: u64, tidings: Tidings, position: Position) {
         let kind = match (tidings, self.page.changes()) {
             (Tidings::Changes, Some(changes)) => EventKind::Changes(changes),
             (Tidings::Changes, None) | (Tidings::Heartbeat, _) => EventKind::Heartbeat,

@@ -20,6 +20,7 @@ mod cli_completion;
 mod cli_demo;
 mod cli_frames;
 mod cli_record;
+mod cli_watch;
 mod client;
 mod command;
 mod engine;

@@ -1,17 +1,19 @@
 //! A database in memory with a history that the test keeps, and a subscriber of it.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use blazedb::blazebinary::Value;
-use blazedb::engine::{Database, Decision, Environment, Listener, Retention, Settings, Submission};
+use blazedb::blazebinary::{Layout, Value, encode_record};
+use blazedb::engine::{Database, Decision, Environment, Listener, Retention, Settings, Submission, Verdict};
 use blazedb::live::{Hub, Source, Step, Subscription, Tidings, Wake, Wish};
 use blazedb::log::simfs::SimFs;
 use blazedb::store::{Memory, Store};
-use blazedb::wire::Position;
-use blazedb::wire::message::{ChangeKind, ChangesBuilder, Mode, Start};
+use blazedb::wire::message::{
+    Action, ChangeKind, ChangesBuilder, Mode, OperationBody, OperationBuilder, RecordOperation, Start,
+};
+use blazedb::wire::{CollectionName, FramedRecord, Position};
 use uuid::Uuid;
 
 use crate::random::Random;
@@ -71,6 +73,9 @@ pub(super) struct Base {
     pub(super) history: BTreeMap<&'static str, Vec<Known>>,
 }
 
+/// Stands for all records of a collection.
+pub(super) const DROPPED: Uuid = Uuid::max();
+
 /// How much is kept where.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Memories {
@@ -94,6 +99,7 @@ impl Base {
             feed_bytes: memories.feed_bytes,
             retention: Retention { bytes: memories.retained_bytes, ..Retention::default() },
             listener: Some(Arc::new(Relay(source.clone()))),
+            ..Settings::default()
         };
         let world = Arc::new(World::default());
         let fs = Arc::new(SimFs::new(4096));
@@ -104,21 +110,14 @@ impl Base {
     /// One transaction, which is remembered.
     pub(super) fn run(&mut self, collection: &'static str, changes: &[(u128, Option<i64>)]) {
         let act = |(id, value): &(u128, Option<i64>)| match value {
-            Some(value) => {
-                Act::Upsert(record(Uuid::from_u128(*id), &[("n", Value::Int(*value))]))
-            }
+            Some(value) => Act::Upsert(record(Uuid::from_u128(*id), &[("n", Value::Int(*value))])),
             None => Act::Delete(Uuid::from_u128(*id)),
         };
         let acts: Vec<Act> = changes.iter().map(act).collect();
         let body = body(collection, &acts);
-        self.operations += 1;
-        let number = self.operations;
-        let groups = body.groups();
-        let submission = Submission { node: NODE, number, groups, principal: "", trace: None };
-        self.database.run(&submission).unwrap();
-        let held = self.held(collection);
+        self.submit(&body);
+        let mut held = self.held(collection);
         let history = self.history.entry(collection).or_default();
-        let mut held = held;
         let begin = history.len();
         for (id, value) in changes {
             let id = Uuid::from_u128(*id);
@@ -134,6 +133,32 @@ impl Base {
         if let Some(last) = history.get_mut(begin..).and_then(<[_]>::last_mut) {
             last.is_last = true;
         }
+    }
+
+    /// Drops a collection that is there, and writes these records to a new one of its name in the same transaction.
+    pub(super) fn drop(&mut self, collection: &'static str, changes: &[(u128, i64)]) {
+        let mut builder = OperationBuilder::new();
+        let name = CollectionName::new(collection).unwrap();
+        builder.push(name, &RecordOperation { base: None, action: Action::Drop }).unwrap();
+        let history = self.history.entry(collection).or_default();
+        history.push(Known { id: DROPPED, value: None, is_last: changes.is_empty() });
+        for (at, (id, value)) in changes.iter().enumerate() {
+            let id = Uuid::from_u128(*id);
+            let mut bytes = Vec::new();
+            encode_record(&record(id, &[("n", Value::Int(*value))]), Layout::V1, &mut bytes).unwrap();
+            let action = Action::Insert(FramedRecord::new(&bytes).unwrap());
+            builder.push(name, &RecordOperation { base: None, action }).unwrap();
+            history.push(Known { id, value: Some(*value), is_last: at + 1 == changes.len() });
+        }
+        self.submit(&builder.finish().unwrap());
+    }
+
+    fn submit(&mut self, body: &OperationBody) {
+        self.operations += 1;
+        let (number, groups) = (self.operations, body.groups());
+        let submission = Submission { node: NODE, number, groups, principal: "", trace: None };
+        let outcome = self.database.run(&submission).unwrap();
+        assert!(matches!(outcome.verdict, Verdict::Applied { .. }), "{outcome:?}");
     }
 
     /// A random transaction of one to `most` changes.
@@ -167,6 +192,7 @@ impl Base {
 
 pub(super) fn apply(held: &mut BTreeMap<Uuid, i64>, change: &Known) {
     match change.value {
+        None if change.id == DROPPED => held.clear(),
         Some(value) => drop(held.insert(change.id, value)),
         None => drop(held.remove(&change.id)),
     }
@@ -191,9 +217,12 @@ impl Reader {
             for change in changes.iter() {
                 let (id, value) = match change.kind {
                     ChangeKind::Delete(id) => (id, None),
+                    ChangeKind::Dropped => (DROPPED, None),
                     ChangeKind::Put(record) => {
                         let record = record.view().unwrap();
-                        let Some(Value::Int(n)) = record.to_record().get("n").cloned() else { panic!("no n") };
+                        let Some(Value::Int(n)) = record.to_record().get("n").cloned() else {
+                            panic!("no n")
+                        };
                         (record.id().unwrap(), Some(n))
                     }
                 };

@@ -9,7 +9,7 @@ use blazedb::wire::message::{Mode, Start};
 use blazedb::wire::{ErrorCode, Position};
 use uuid::Uuid;
 
-use super::base::{AMPLE, Base, Known, Memories, apply};
+use super::base::{AMPLE, Base, DROPPED, Known, Memories, apply};
 use crate::random::Random;
 
 /// Little memory, so that almost everything comes from the log.
@@ -52,12 +52,9 @@ fn from_every_position_all_is_the_slice_of_the_history() {
 /// L-2, L-2.4: from a snapshot, the records as they are and then every change, in both modes; and what falls in between.
 #[test]
 fn a_snapshot_and_what_follows_lead_to_the_state() {
-    for (memories, mode) in [
-        (AMPLE, Mode::All),
-        (AMPLE, Mode::Latest),
-        (FORGETFUL, Mode::All),
-        (FORGETFUL, Mode::Latest),
-    ] {
+    for (memories, mode) in
+        [(AMPLE, Mode::All), (AMPLE, Mode::Latest), (FORGETFUL, Mode::All), (FORGETFUL, Mode::Latest)]
+    {
         let (mut base, mut random) = scripted(memories, 40);
         let mut reader = base.subscribe("a", mode, Start::Snapshot);
         assert_eq!(reader.read(&base), [Tidings::CaughtUp]);
@@ -200,9 +197,11 @@ fn positions_that_are_not_held_are_reset() {
     assert_eq!(latest.read(&base), [Tidings::CaughtUp]);
     assert_eq!(latest.held(), base.held("a"));
     let end = base.database.position();
-    for unknown in
-        [Position { epoch: 2, ..early }, Position { partition: 1, ..early }, Position { seq: end.seq + 9, ..end }]
-    {
+    for unknown in [
+        Position { epoch: 2, ..early },
+        Position { partition: 1, ..early },
+        Position { seq: end.seq + 9, ..end },
+    ] {
         for mode in [Mode::All, Mode::Latest] {
             let told = base.subscribe("a", mode, Start::After(unknown)).read(&base);
             assert_eq!(told, [Tidings::Reset { code: ErrorCode::PositionUnknown, oldest }]);
@@ -266,4 +265,61 @@ fn a_large_transaction_comes_in_several_events() {
     assert!(pages > 3, "{pages}");
     assert_eq!(reader.told, base.history["a"][1..]);
     assert_eq!(reader.told.iter().filter(|Known { is_last, .. }| *is_last).count(), 1);
+}
+
+/// L-8: a subscription follows the name; from each position on it is told the drops in their places.
+#[test]
+fn drops_are_told_in_their_places() {
+    for memories in [AMPLE, FORGETFUL] {
+        let (mut base, mut random) = (Base::new(memories), Random(11));
+        base.run("b", &[(1, Some(1))]);
+        let mut live = base.subscribe("a", Mode::All, Start::Now);
+        assert_eq!(live.read(&base), [Tidings::Waiting, Tidings::CaughtUp]);
+        for round in 0..6_u32 {
+            for _ in 0..5 {
+                base.run_random(&mut random, "a", 3);
+                base.run_random(&mut random, "b", 3);
+            }
+            if round % 2 == 0 {
+                live.read(&base);
+            }
+            match round % 3 {
+                0 => base.drop("a", &[]),
+                1 => base.drop("a", &[(5, 55), (6, 66)]),
+                _ => base.drop("b", &[]),
+            }
+        }
+        base.run("a", &[(7, Some(7))]);
+        live.read(&base);
+        assert_eq!(live.told, base.history["a"]);
+        let mut whole = base.subscribe("a", Mode::All, Start::After(Position::default()));
+        assert_eq!(whole.read(&base), [Tidings::CaughtUp]);
+        assert_eq!(whole.told, base.history["a"]);
+        let last_drop = base.history["a"].iter().rposition(|change| change.id == DROPPED).unwrap();
+        for (at, position) in whole.positions.iter().enumerate() {
+            let mut reader = base.subscribe("a", Mode::All, Start::After(*position));
+            assert_eq!(reader.read(&base), [Tidings::CaughtUp]);
+            assert_eq!(reader.told, base.history["a"][at + 1..], "after {position}");
+            let mut latest = base.subscribe("a", Mode::Latest, Start::After(*position));
+            let oldest = whole.positions[last_drop];
+            let lost = [Tidings::Reset { code: ErrorCode::PositionExpired, oldest }];
+            let expected: &[Tidings] = if at < last_drop { &lost } else { &[Tidings::CaughtUp] };
+            assert_eq!(latest.read(&base), expected, "latest after {position}");
+        }
+        let mut snapshot = base.subscribe("a", Mode::Latest, Start::Snapshot);
+        snapshot.read(&base);
+        assert_eq!(snapshot.held(), base.held("a"));
+        base.drop("a", &[]);
+        let oldest = base.database.position();
+        assert_eq!(
+            snapshot.read(&base),
+            [Tidings::Reset { code: ErrorCode::PositionExpired, oldest }],
+            "latest is reset by a drop"
+        );
+        assert_eq!(live.read(&base), []);
+        assert_eq!(live.told.last().unwrap().id, DROPPED);
+        base.run("a", &[(9, Some(9))]);
+        assert_eq!(live.read(&base), []);
+        assert_eq!(live.told, base.history["a"], "it waits for the next collection of the name");
+    }
 }

@@ -36,6 +36,7 @@ fn change((id, n): (u64, Option<i64>)) -> Act {
 fn told(changes: &blazedb::wire::message::Changes<'_>) -> Vec<Told> {
     let one = |change: blazedb::wire::message::Change<'_>| match change.kind {
         ChangeKind::Delete(id) => (change.seq, id, None),
+        ChangeKind::Dropped => panic!("nobody drops it"),
         ChangeKind::Put(record) => {
             let record = record.view().unwrap();
             (change.seq, record.id().unwrap(), Some(n_of(&record.to_record())))
@@ -59,7 +60,9 @@ fn next_event(caller: &mut Caller, id: u64) -> (Position, Result<Vec<Told>, Stri
     loop {
         match caller.next_event().unwrap() {
             ClientEvent::Answer { id: found, payload, cost, .. } if found == id => {
-                let Message::Event(event) = Message::decode(0x10, &payload).unwrap() else { panic!("no event") };
+                let Message::Event(event) = Message::decode(0x10, &payload).unwrap() else {
+                    panic!("no event")
+                };
                 caller.connection.consume(id, cost);
                 let told = match event.kind {
                     EventKind::Changes(changes) => Ok(told(&changes)),
@@ -136,6 +139,7 @@ fn with_the_least_credit_every_position_is_resumed() {
         // Twenty ended subscriptions a second go unpunished, and 256 at once.
         assert!(all.len() < 200);
     }
+    drop(reader);
     server.stop();
 }
 
@@ -167,6 +171,8 @@ fn waiting_ending_and_too_many() {
     let reset = next_event(&mut other, id).1.unwrap_err();
     assert!(reset.contains(&format!("Reset {{ code: {}", ErrorCode::PositionUnknown as u16)), "{reset}");
     assert!(writer.is_well() && other.is_well());
+    // A server that stops waits for its clients to say Goodbye.
+    drop((caller, writer, other));
     server.stop();
 }
 
@@ -191,9 +197,13 @@ fn a_thousand_watchers_are_told() {
         for caller in &mut callers {
             let mut left: Vec<u64> = (1..=PER_CONNECTION as u64).collect();
             while !left.is_empty() {
-                let ClientEvent::Answer { id, payload, cost, .. } = caller.next_event().unwrap() else { continue };
+                let ClientEvent::Answer { id, payload, cost, .. } = caller.next_event().unwrap() else {
+                    continue;
+                };
                 caller.connection.consume(id, cost);
-                let Message::Event(event) = Message::decode(0x10, &payload).unwrap() else { panic!("no event") };
+                let Message::Event(event) = Message::decode(0x10, &payload).unwrap() else {
+                    panic!("no event")
+                };
                 match event.kind {
                     EventKind::Changes(changes) if round == 1 => {
                         assert_eq!(told(&changes)[0].2, Some(7));
@@ -208,6 +218,7 @@ fn a_thousand_watchers_are_told() {
             writer.run(&body(COLLECTION, &[change((1, Some(7)))])).unwrap();
         }
     }
+    drop((callers, writer));
     server.stop();
 }
 
@@ -229,7 +240,8 @@ fn readers_that_do_not_read_are_parked() {
     let text = "x".repeat(50_000);
     let mut write = |n: i64| {
         let fields = [("n", Value::Int(n)), ("text", Value::from(text.as_str()))];
-        writer.run(&body(COLLECTION, &[Act::Upsert(record(Uuid::from_u128(n as u128 % 50 + 1), &fields))])).unwrap();
+        let id = Uuid::from_u128(n as u128 % 50 + 1);
+        writer.run(&body(COLLECTION, &[Act::Upsert(record(id, &fields))])).unwrap();
     };
     write(0);
     let mut readers: Vec<(Caller, u64)> = (0..READERS)
@@ -257,6 +269,7 @@ fn readers_that_do_not_read_are_parked() {
     }
     let numbers: Vec<i64> = all.iter().filter_map(|(_, _, n)| *n).collect();
     assert_eq!(numbers, (1..=WRITES).collect::<Vec<_>>());
+    drop((caller, readers, writer));
     server.stop();
 }
 
@@ -286,6 +299,7 @@ fn add(history: &mut History, changes: &blazedb::client::ChangeSet, last: &mut u
         *last = change.seq;
         let (id, n) = match change.kind {
             ChangeKind::Delete(id) => (id, None),
+            ChangeKind::Dropped => panic!("nobody drops it"),
             ChangeKind::Put(record) => {
                 let record = record.view().unwrap().to_record();
                 let Some(Value::Uuid(id)) = record.get("id") else { panic!("no id") };
@@ -344,16 +358,20 @@ fn while_killed<T: Send>(kills: u64, job: impl FnOnce(SocketAddr) -> T + Send) -
 fn watchers_go_on_over_kills() {
     let kills = std::env::var("BLAZEDB_LIVE_KILLS").ok().map_or(6, |text| text.parse().unwrap());
     while_killed(kills, |address| {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         runtime.block_on(over_kills(address, 40 * kills));
     });
 }
 
 async fn over_kills(address: SocketAddr, transactions: u64) {
     let url = format!("blaze://{address}/main").parse().unwrap();
-    let connect = async || Client::connect(&url, Options { patience: Some(PATIENCE), ..Options::default() }).await.unwrap();
+    let connect = async || {
+        Client::connect(&url, Options { patience: Some(PATIENCE), ..Options::default() }).await.unwrap()
+    };
     let watcher = connect().await;
-    let watch = |mode, start| tokio::spawn(read_to_the_marker(watcher.subscribe(COLLECTION, mode, start).unwrap()));
+    let watch =
+        |mode, start| tokio::spawn(read_to_the_marker(watcher.subscribe(COLLECTION, mode, start).unwrap()));
     let all = watch(Mode::All, Start::After(Position::default()));
     let latest = watch(Mode::Latest, Start::After(Position::default()));
     let mut writers = Vec::new();
