@@ -18,6 +18,14 @@ struct Running {
     subscription: Subscription,
     /// There is more to look at, and room to tell it.
     has_work: bool,
+    /// There was no room: word follows when there is, and until then news can wait.
+    is_parked: bool,
+}
+
+impl Running {
+    fn wants_turn(&self) -> bool {
+        !self.is_parked && (self.has_work || self.subscription.has_news())
+    }
 }
 
 /// The subscriptions of a session.
@@ -78,7 +86,7 @@ impl Subscriptions {
                 if self.running.is_empty() {
                     self.heartbeat_at = now.after(HEARTBEAT);
                 }
-                self.running.insert(id, Running { subscription, has_work: true });
+                self.running.insert(id, Running { subscription, has_work: true, is_parked: false });
                 self.go_on(connection, served, id);
             }
             Err(error) => refuse(connection, id, &refusals::of_error(&error)),
@@ -89,9 +97,10 @@ impl Subscriptions {
     pub(super) fn go_on(&mut self, connection: &mut Connection<Server>, served: &Served, id: u64) {
         let Some(running) = self.running.get_mut(&id) else { return };
         running.has_work = false;
-        match connection.room(id) {
+        let room = connection.room(id);
+        running.is_parked = !matches!(room, Ok(Delivery::Taken));
+        match room {
             Ok(Delivery::Taken) => {}
-            // Word of it comes by itself.
             Ok(Delivery::Parked | Delivery::Busy | Delivery::Cancelled) => {
                 return running.subscription.rest();
             }
@@ -124,7 +133,7 @@ impl Subscriptions {
         let goes_on = matches!(delivered, Ok(Delivery::Taken)) && !matches!(tidings, Tidings::Reset { .. });
         if goes_on && let Some(running) = self.running.get_mut(&id) {
             // Asks to be told when the writer took it: then there may be more.
-            let _ = connection.room(id);
+            running.is_parked = !matches!(connection.room(id), Ok(Delivery::Taken));
             running.subscription.rest();
         } else {
             self.running.remove(&id);
@@ -144,9 +153,7 @@ impl Subscriptions {
         if self.running.is_empty() {
             return;
         }
-        let wants = |(id, running): (&u64, &Running)| {
-            (running.has_work || running.subscription.has_news()).then_some(*id)
-        };
+        let wants = |(id, running): (&u64, &Running)| running.wants_turn().then_some(*id);
         let later = self.running.range((Bound::Included(self.turn), Bound::Unbounded)).filter_map(wants);
         let earlier = self.running.range(..self.turn).filter_map(wants);
         let ids: Vec<u64> = later.chain(earlier).take(STEPS_IN_TURN.saturating_add(1)).collect();
@@ -163,7 +170,8 @@ impl Subscriptions {
 
     fn tell_positions(&mut self, connection: &mut Connection<Server>, served: &Served) {
         for (id, running) in &mut self.running {
-            if matches!(connection.room(*id), Ok(Delivery::Taken))
+            if !running.is_parked
+                && matches!(connection.room(*id), Ok(Delivery::Taken))
                 && let Some(position) = running.subscription.heartbeat(&served.database)
             {
                 let _ = connection.deliver(&Event { id: *id, position, kind: EventKind::Heartbeat });
