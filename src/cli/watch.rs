@@ -34,7 +34,7 @@ lines before the newest change are in no transaction's order; to go on from one 
 
 Exit status:
   0  it was asked to stop (Ctrl-C), and did
-  5  it cannot go on from that position: the changes after it are no longer held, or it is not one of this database
+  6  it cannot go on from that position: the changes after it are no longer held, or it is not one of this database
 Others are those of every command.";
 
 #[derive(Debug, clap::Args)]

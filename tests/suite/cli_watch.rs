@@ -123,7 +123,7 @@ fn it_waits_for_a_collection_and_ends_where_it_cannot_go_on() {
     assert_eq!(watch.interrupt().0, Some(0));
     let lost = Watch::start(&url, &["notes", "--from", "7.0.1"]);
     let (status, said) = lost.end();
-    assert_eq!(status, Some(5), "{said}");
+    assert_eq!(status, Some(6), "{said}");
     assert!(said.contains("7.0.1 is no position of this database") && said.lines().count() == 1, "{said}");
     let other = Watch::start(&url, &["never"]);
     std::thread::sleep(Duration::from_millis(300));
