@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -276,9 +278,17 @@ fn readers_that_do_not_read_are_parked() {
 /// What a writer did, each record its own: the changes in order.
 type History = BTreeMap<Uuid, Vec<Option<i64>>>;
 
-async fn write(client: Client, number: u64, transactions: u64) -> History {
+/// Writes as long as the server is killed, and then a little.
+async fn write(client: Client, number: u64, is_killed: Arc<AtomicBool>) -> History {
     let (mut random, mut history) = (Random(number), History::new());
-    for turn in 0..transactions {
+    let mut rest = 20;
+    for turn in 0_u64.. {
+        if !is_killed.load(Ordering::Relaxed) {
+            rest -= 1;
+        }
+        if rest == 0 {
+            break;
+        }
         let id = Uuid::from_u128(u128::from(number << 32 | random.below(10)));
         let changes = history.entry(id).or_default();
         let exists = changes.last().is_some_and(Option::is_some);
@@ -328,24 +338,27 @@ async fn read_to_the_marker(mut subscription: Subscription) -> History {
     panic!("the subscription ended")
 }
 
-/// Kills and restarts a server while `job` runs.
-fn while_killed<T: Send>(kills: u64, job: impl FnOnce(SocketAddr) -> T + Send) -> T {
+/// Kills and restarts a server so many times while `job` runs, which is told when no more kills come.
+fn while_killed<T: Send>(kills: u64, job: impl FnOnce(SocketAddr, Arc<AtomicBool>) -> T + Send) -> T {
+    let is_killed = Arc::new(AtomicBool::new(true));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_owned();
     let mut server = Process::start(&path);
     let address = server.address;
     thread::scope(|scope| {
-        let job = scope.spawn(move || job(address));
+        let job = scope.spawn({
+            let is_killed = is_killed.clone();
+            move || job(address, is_killed)
+        });
         let mut random = Random(kills);
         for _ in 0..kills {
             thread::sleep(Duration::from_millis(100 + random.below(300)));
-            if job.is_finished() {
-                break;
-            }
+            assert!(!job.is_finished());
             server.kill();
             let data = path.to_str().unwrap();
             server = Process::start_at(&address.to_string(), &["--data-dir", data]);
         }
+        is_killed.store(false, Ordering::Relaxed);
         let done = job.join().unwrap();
         server.stop();
         done
@@ -357,14 +370,14 @@ fn while_killed<T: Send>(kills: u64, job: impl FnOnce(SocketAddr) -> T + Send) -
 #[test]
 fn watchers_go_on_over_kills() {
     let kills = std::env::var("BLAZEDB_LIVE_KILLS").ok().map_or(6, |text| text.parse().unwrap());
-    while_killed(kills, |address| {
+    while_killed(kills, |address, is_killed| {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        runtime.block_on(over_kills(address, 40 * kills));
+        runtime.block_on(over_kills(address, is_killed));
     });
 }
 
-async fn over_kills(address: SocketAddr, transactions: u64) {
+async fn over_kills(address: SocketAddr, is_killed: Arc<AtomicBool>) {
     let url = format!("blaze://{address}/main").parse().unwrap();
     let connect = async || {
         Client::connect(&url, Options { patience: Some(PATIENCE), ..Options::default() }).await.unwrap()
@@ -376,7 +389,7 @@ async fn over_kills(address: SocketAddr, transactions: u64) {
     let latest = watch(Mode::Latest, Start::After(Position::default()));
     let mut writers = Vec::new();
     for number in 1..=WRITERS {
-        writers.push(tokio::spawn(write(connect().await, number, transactions)));
+        writers.push(tokio::spawn(write(connect().await, number, is_killed.clone())));
     }
     let from_snapshot = watch(Mode::All, Start::Snapshot);
     let mut history = History::new();
