@@ -10,6 +10,7 @@
 //! - [`log`]: the segments, their recovery, positions;
 //! - [`store`]: the ordered view that a log is folded into, and its backends;
 //! - [`engine`]: the decider, the commit path, snapshots, changes;
+//! - [`live`]: who watches which collection, subscriptions as positions;
 //! - [`service`]: a session plus an event of its connection gives replies;
 //! - `transport`: frames over byte streams, URLs, connecting (feature `net`);
 //! - `server`: the listener, a task a client, upkeep, stopping (feature `net`);
@@ -37,6 +38,7 @@ pub mod cli;
 #[cfg(feature = "net")]
 pub mod client;
 pub mod engine;
+pub mod live;
 pub mod log;
 pub mod proto;
 #[cfg(feature = "net")]

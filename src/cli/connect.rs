@@ -32,13 +32,31 @@ pub(super) fn with_client<T>(
     target: &Target,
     job: impl AsyncFnOnce(Client) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
+    connected(target, Some(PATIENCE), async |client| {
+        tokio::spawn(tell_losses(client.state()));
+        job(client).await
+    })
+}
+
+/// The same for a command that goes on however long the server is away, and tells of it by itself.
+pub(super) fn with_lasting_client<T>(
+    target: &Target,
+    job: impl AsyncFnOnce(Client) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    connected(target, None, job)
+}
+
+fn connected<T>(
+    target: &Target,
+    patience: Option<Duration>,
+    job: impl AsyncFnOnce(Client) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let url = url_of(target)?;
     runtime()?.block_on(async {
         // Memory is faster than LZ4.
         let compression = !is_this_machine(url.host());
-        let options = Options { patience: Some(PATIENCE), compression, ..Options::default() };
+        let options = Options { patience, compression, ..Options::default() };
         let client = Client::connect(&url, options).await?;
-        tokio::spawn(tell_losses(client.state()));
         let done = job(client.clone()).await?;
         client.close().await;
         Ok(done)

@@ -23,6 +23,7 @@ mod scan;
 mod serve;
 mod stats;
 mod verify;
+mod watch;
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -48,6 +49,7 @@ const EXAMPLES: &str = "\
 Examples:
   echo '{\"title\":\"Hello\",\"priority\":1}' | blazedb put notes
   blazedb scan notes --limit 10
+  blazedb watch notes
   blazedb import flights flights.csv.gz --null NA
   blazedb --url blaze://db.example.org/app stats
   echo '{\"title\":\"Hello\",\"priority\":1}' | blazedb record encode
@@ -77,6 +79,8 @@ enum Command {
     Drop(drop::Args),
     /// Print the records of a collection in the order of their ids
     Scan(scan::Args),
+    /// Print the changes of a collection as they happen
+    Watch(watch::Args),
     /// Read the records of a file into a collection
     Import(import::Args),
     /// Write the records of a collection into a file
@@ -115,6 +119,8 @@ pub enum ExitStatus {
     Refused = 4,
     /// Records of a file could not be imported; the others are.
     Rejected = 5,
+    /// The changes that were asked for are not held.
+    CannotGoOn = 6,
     /// Someone listens on the address already.
     AddressInUse = 10,
     /// Another process has the data directory.
@@ -188,6 +194,7 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::Delete(args) => delete::run(&cli.target, args),
         Command::Drop(args) => drop::run(&cli.target, args),
         Command::Scan(args) => scan::run(&cli.target, args),
+        Command::Watch(args) => watch::run(&cli.target, args),
         Command::Import(args) => import::run(&cli.target, args),
         Command::Export(args) => export::run(&cli.target, args),
         Command::Stats(args) => stats::run(&cli.target, args),

@@ -69,6 +69,12 @@ pub enum InputError {
         /// How many there were.
         found: usize,
     },
+    /// More subscriptions than a connection may have.
+    #[error("a connection has at most {limit} subscriptions; end one, or connect once more")]
+    Subscriptions {
+        /// The server's limit.
+        limit: u16,
+    },
     /// A transaction that cannot be sent.
     #[error(transparent)]
     Transaction(#[from] OperationBuildError),

@@ -18,9 +18,11 @@ use super::questions::{Question, Range, Subject};
 use super::records::{self, Put, Write, with_id};
 use super::shared::{Ask, QUEUE, Signal, Submit};
 use super::state::State;
+use super::subscription::Subscription;
+use super::watches::Watched;
 use crate::blazebinary::Record;
 use crate::transport::Url;
-use crate::wire::message::{OperationBody, OperationBuilder};
+use crate::wire::message::{Mode, OperationBody, OperationBuilder, Start};
 use crate::wire::{CollectionName, Position};
 
 /// A client of one database. Clones are handles of the same connection and cost a reference count.
@@ -257,6 +259,19 @@ impl Client {
     pub async fn stats(&self, collection: Option<&str>) -> Result<Vec<Stored>, Error> {
         let collection = collection.map(checked).transpose()?;
         self.ask(Subject::Stats { collection }).await?.collect().await
+    }
+
+    /// Subscribes to a collection, which need not exist yet. What comes is told by what is returned, over as many
+    /// connections as it takes; see [`Subscription`].
+    ///
+    /// # Errors
+    /// [`InputError::Name`]; what the server says comes with the first event.
+    pub fn subscribe(&self, collection: &str, mode: Mode, start: Start) -> Result<Subscription, Error> {
+        let collection = checked(collection)?;
+        let (tidings, told) = mpsc::unbounded_channel();
+        let ticket = self.shared.tickets.fetch_add(1, Ordering::Relaxed);
+        self.signal(Signal::Subscribed(Box::new(Watched::new(ticket, collection, mode, start, tidings))));
+        Ok(Subscription::new(self.clone(), ticket, told))
     }
 
     async fn ask(&self, subject: Subject) -> Result<Pages, Error> {

@@ -15,6 +15,9 @@
 //!   answer has credit of its own. A question that was not answered in part is asked again on the next connection.
 //!   A question may overtake operations that were submitted before it: [`Client::at_least`] makes it see them.
 //!
+//! - **Watching.** [`Client::subscribe`] answers a [`Subscription`], which goes on over connections from the last position
+//!   that it was told: each change comes once, in order, or a reset says that some are no longer held.
+//!
 //! This module knows nothing of files, terminals or the server's insides.
 
 mod backoff;
@@ -29,6 +32,8 @@ mod questions;
 mod records;
 mod shared;
 mod state;
+mod subscription;
+mod watches;
 mod work;
 
 pub use backoff::{FIRST_DELAY, MAX_DELAY};
@@ -41,3 +46,4 @@ pub use pages::{Page, Pages, Stored};
 pub use questions::Range;
 pub use records::{Put, id_of, with_id};
 pub use state::State;
+pub use subscription::{ChangeSet, Subscription, Tidings};

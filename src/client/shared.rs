@@ -6,6 +6,7 @@ use super::error::Error;
 use super::outcome::Receipt;
 use super::pages::Page;
 use super::questions::Question;
+use super::watches::Watched;
 use crate::proto::Cost;
 use crate::wire::message::OperationBody;
 
@@ -40,6 +41,10 @@ pub(super) enum Signal {
     Consumed { ticket: u64, cost: Cost },
     /// The reader went away.
     Abandoned { ticket: u64 },
+    /// A subscription begins.
+    Subscribed(Box<Watched>),
+    /// Its reader took an event, which came over the connection of this number.
+    Taken { ticket: u64, link: u64, cost: Cost },
     /// Finish, say Goodbye, then answer.
     Close(oneshot::Sender<()>),
 }

@@ -6,6 +6,8 @@
 //!                 ▲                 │ lost before its first page
 //!                 └─────────────────┘
 //! ```
+//!
+//! What is subscribed to is `watches`'.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -16,7 +18,10 @@ use super::outcome::Receipt;
 use super::pages::Page;
 use super::questions::ANSWER_WINDOW;
 use super::shared::{Ask, Reply, Signal, Submit};
-use crate::proto::{self, ClientEvent, Connection, Cost, Outcome, Refusal, RequestError, SubmitError};
+use super::watches::Watches;
+use crate::proto::{
+    self, ClientEvent, Connection, Cost, Outcome, Refusal, RequestError, RequestKind, SubmitError,
+};
 use crate::wire::message::{Ack, AckLevel};
 
 /// The client's end of a connection.
@@ -43,6 +48,7 @@ pub(super) struct Work {
     asked: BTreeMap<u64, Asked>,
     /// From tickets to ids.
     ids: HashMap<u64, u64>,
+    watches: Watches,
     /// The latest Ack's count of unchanged operations.
     counted: u64,
     unchanged: Arc<AtomicU64>,
@@ -57,6 +63,7 @@ impl Work {
             waiting: VecDeque::new(),
             asked: BTreeMap::new(),
             ids: HashMap::new(),
+            watches: Watches::default(),
             counted: 0,
             unchanged,
         }
@@ -98,6 +105,7 @@ impl Work {
             && let Some(ask) = self.waiting.pop_front()
             && self.begin(link, ask)
         {}
+        self.watches.feed(link);
     }
 
     /// Asks a question; false if it has to wait.
@@ -129,11 +137,16 @@ impl Work {
         match event {
             ClientEvent::Outcome(outcome) => self.settle(outcome),
             ClientEvent::Acknowledged(ack) => self.acknowledge(&ack),
+            ClientEvent::Answer { id, kind: RequestKind::Subscription, payload, cost, .. } => {
+                self.watches.handle(link, id, payload, cost);
+            }
             ClientEvent::Answer { id, payload, last, cost, .. } => {
                 self.hand_out(link, id, payload, last, cost);
             }
             ClientEvent::Refused { id, refusal } => {
-                if let Some(asked) = self.forget(id) {
+                if self.watches.has(id) {
+                    self.watches.refuse(id, Error::Refused(refusal.into()));
+                } else if let Some(asked) = self.forget(id) {
                     answer(&asked.ask, Err(Error::Refused(refusal.into())));
                 }
             }
@@ -197,6 +210,11 @@ impl Work {
                     link.consume(*id, cost);
                 }
             }
+            Signal::Subscribed(watched) => self.watches.subscribe(*watched),
+            Signal::Taken { ticket, link: number, cost } => self.watches.take(link, ticket, number, cost),
+            Signal::Abandoned { ticket } if self.watches.is_ticket(ticket) => {
+                self.watches.abandon(link, ticket);
+            }
             Signal::Abandoned { ticket } => {
                 self.waiting.retain(|ask| ask.ticket != ticket);
                 if let (Some(link), Some(id)) = (link, self.ids.get(&ticket)) {
@@ -217,6 +235,7 @@ impl Work {
     /// answer was handed out.
     pub(super) fn handle_loss(&mut self) {
         self.ids.clear();
+        self.watches.handle_loss();
         while let Some((_, Asked { ask, begun })) = self.asked.pop_last() {
             if begun {
                 answer(&ask, Err(Error::Interrupted));
@@ -237,6 +256,7 @@ impl Work {
     /// Ends everything.
     pub(super) fn fail(&mut self, error: &Error) {
         self.fail_operations(error);
+        self.watches.fail(error);
         if let Some(held) = self.held.take() {
             let _ = held.reply.send(Err(error.clone()));
         }

@@ -85,6 +85,28 @@ impl Database {
         Ok(LatestChanges { reader, collection, live, after, is_done: false })
     }
 
+    /// The first transaction with an effect numbered above `after`, if the memory of recent ones reaches back so far.
+    pub fn recent_after(&self, after: u64) -> Next {
+        self.next_in_feed(after)
+    }
+
+    /// Whether a position is one of this database's past.
+    ///
+    /// # Errors
+    /// [`EngineError::PositionUnknown`] if it is not.
+    pub fn check_position(&self, position: Position) -> Result<(), EngineError> {
+        self.sequence_of(position).map(drop)
+    }
+
+    /// The oldest position from which all changes are held.
+    ///
+    /// # Errors
+    /// As of reading the log.
+    pub fn oldest_position(&self) -> Result<Position, EngineError> {
+        let oldest = self.log_view()?.first_sequence();
+        Ok(oldest.map_or_else(|| self.position(), |first| self.position_of(first.saturating_sub(1))))
+    }
+
     /// The number that a position names, if it is one of this database's past.
     fn sequence_of(&self, position: Position) -> Result<u64, EngineError> {
         let published = self.shared.published().sequence;
@@ -161,46 +183,69 @@ impl LatestChanges {
         self.reader.position()
     }
 
+    /// The number of the last effect that was looked at: where a later reader goes on.
+    pub const fn after(&self) -> u64 {
+        self.after
+    }
+
+    /// Whether this collection is there, in the snapshot.
+    pub fn has_collection(&self, number: u32) -> bool {
+        self.live.contains(&number)
+    }
+
+    /// Whether all are read.
+    pub const fn is_done(&self) -> bool {
+        self.is_done
+    }
+
     /// The next of them in the order of their numbers; none once all are read.
     ///
     /// # Errors
     /// [`EngineError::SnapshotExpired`], [`EngineError::Corrupted`], [`EngineError::Read`].
     pub fn next_chunk(&mut self, database: &Database) -> Result<Vec<LatestChange>, EngineError> {
+        loop {
+            let chunk = self.step(database)?;
+            if !chunk.is_empty() || self.is_done {
+                return Ok(chunk);
+            }
+        }
+    }
+
+    /// As [`LatestChanges::next_chunk`], but looks at no more than [`MAX_CHUNK_ROWS`] rows: none of them may be of the
+    /// collection, and more may follow until [`LatestChanges::is_done`].
+    ///
+    /// # Errors
+    /// As [`LatestChanges::next_chunk`].
+    pub fn step(&mut self, database: &Database) -> Result<Vec<LatestChange>, EngineError> {
         self.reader.check_age(database)?;
         let (mut chunk, mut bytes, mut looked_at) = (Vec::new(), 0_usize, 0_usize);
-        while !self.is_done {
-            let snapshot = self.reader.snapshot();
-            let mut rows = snapshot.range(Span::changes_after(self.after).bounds(), Direction::Ascending);
-            self.is_done = true;
-            for row in &mut rows {
-                let (key, value) = row?;
-                let Key::BySeq(sequence) = Key::decode(&key)? else {
-                    return Err(EngineError::Corrupted("a row among the changes".to_owned()));
-                };
-                self.after = sequence;
-                looked_at = looked_at.saturating_add(1);
-                let change = ChangeRow::decode(sequence, &value)?;
-                let collection = change.collection.number();
-                let is_wanted = self.collection.is_none_or(|wanted| wanted == collection);
-                if is_wanted && self.live.contains(&collection) {
-                    let record = read_record(snapshot, collection, &change.id)?;
-                    let record = record.filter(|record| record.sequence == sequence);
-                    let record = record
-                        .ok_or_else(|| EngineError::Corrupted(format!("the record changed at {sequence}")))?;
-                    bytes = bytes.saturating_add(record.bytes().map_or(0, <[u8]>::len));
-                    chunk.push(LatestChange { collection, id: change.id, record });
-                }
-                if looked_at >= MAX_CHUNK_ROWS || bytes >= MAX_CHUNK_BYTES {
-                    self.is_done = false;
-                    break;
-                }
-            }
-            if !chunk.is_empty() {
-                break;
-            }
-            self.reader.check_age(database)?;
-            looked_at = 0;
+        if self.is_done {
+            return Ok(chunk);
         }
+        let snapshot = self.reader.snapshot();
+        for row in snapshot.range(Span::changes_after(self.after).bounds(), Direction::Ascending) {
+            let (key, value) = row?;
+            let Key::BySeq(sequence) = Key::decode(&key)? else {
+                return Err(EngineError::Corrupted("a row among the changes".to_owned()));
+            };
+            self.after = sequence;
+            looked_at = looked_at.saturating_add(1);
+            let change = ChangeRow::decode(sequence, &value)?;
+            let collection = change.collection.number();
+            let is_wanted = self.collection.is_none_or(|wanted| wanted == collection);
+            if is_wanted && self.live.contains(&collection) {
+                let record = read_record(snapshot, collection, &change.id)?;
+                let record = record.filter(|record| record.sequence == sequence);
+                let record = record
+                    .ok_or_else(|| EngineError::Corrupted(format!("the record changed at {sequence}")))?;
+                bytes = bytes.saturating_add(record.bytes().map_or(0, <[u8]>::len));
+                chunk.push(LatestChange { collection, id: change.id, record });
+            }
+            if looked_at >= MAX_CHUNK_ROWS || bytes >= MAX_CHUNK_BYTES {
+                return Ok(chunk);
+            }
+        }
+        self.is_done = true;
         Ok(chunk)
     }
 }

@@ -108,6 +108,12 @@ impl Drops {
         drops.find(|dropped| dropped.collection == collection).map(|dropped| &*dropped.name)
     }
 
+    /// The numbers of the collections of this name that were dropped after `after` and are remembered, the oldest first.
+    pub(super) fn numbers_after(&self, after: u64, name: &str) -> Vec<u32> {
+        let later = self.remembered.range(after.saturating_add(1)..).map(|(_, dropped)| dropped);
+        later.filter(|dropped| *dropped.name == *name).map(|dropped| dropped.collection).collect()
+    }
+
     /// The number of the last drop after `after` that was of this name, or of any; one that is forgotten may have been.
     pub(super) fn after(&self, after: u64, name: Option<&str>) -> Option<u64> {
         let later = self.remembered.range(after.saturating_add(1)..).rev();
@@ -152,6 +158,8 @@ mod tests {
         ] {
             assert_eq!(drops.after(after, name), found, "{name:?} after {after}");
         }
+        assert_eq!(drops.numbers_after(9, "c1"), [1]);
+        assert_eq!(drops.numbers_after(10, "c1"), [0; 0]);
         assert_eq!((drops.name(2), drops.name(9), drops.last()), (Some("c0"), None, 20));
         assert_eq!(drops.mark_swept(20), Some(&dropped(20, true)));
         assert_eq!(drops.half_gone(), None);

@@ -21,7 +21,7 @@ pub(super) struct Feed {
 
 /// What comes after a number.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub enum Next {
     /// This transaction.
     Transaction(Arc<Decision>),
     /// Nothing yet.

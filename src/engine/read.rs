@@ -48,6 +48,20 @@ impl Default for Range {
     }
 }
 
+/// The collections that have or had a name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Named {
+    /// The number of the one that has it.
+    pub now: Option<u32>,
+    /// The numbers of those that had it, the oldest first.
+    pub before: Vec<u32>,
+    /// The number of the last drop of one of them; of one that may have been, if its name is forgotten. Who holds
+    /// nothing loses nothing by it.
+    pub last_drop: Option<u64>,
+    /// Drops up to this number are forgotten: of changes before it the collection may not be known.
+    pub forgotten: u64,
+}
+
 /// A scan, read in chunks.
 #[derive(Debug)]
 pub struct Scan {
@@ -91,6 +105,17 @@ impl Reader {
     pub fn collection(&self, name: &str) -> Result<u32, EngineError> {
         let number = self.state.collections.get(name).copied();
         number.ok_or_else(|| EngineError::UnknownCollection(name.to_owned()))
+    }
+
+    /// The collections that have or had a name after the number `after`.
+    pub fn named_since(&self, name: &str, after: u64) -> Named {
+        let drops = &self.state.drops;
+        Named {
+            now: self.state.collections.get(name).copied(),
+            before: drops.numbers_after(after, name),
+            last_drop: if after == 0 { None } else { drops.after(after, Some(name)) },
+            forgotten: drops.forgotten(),
+        }
     }
 
     /// The record of this id; `None` if there is none.

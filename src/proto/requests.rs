@@ -219,14 +219,8 @@ impl Requests {
         self.running.get(&id).map(|request| (request.kind, request.stopping))
     }
 
-    /// Stages a frame for the writer, if it may go.
-    pub(crate) fn deliver(
-        &mut self,
-        id: u64,
-        kind: RequestKind,
-        last: bool,
-        payload: impl FnOnce() -> Result<Vec<u8>, Misuse>,
-    ) -> Result<Delivery, Misuse> {
+    /// What would become of a frame that were handed in now. Where it would not be taken, word follows when it would.
+    pub(crate) fn room(&mut self, id: u64, kind: RequestKind) -> Result<Delivery, Misuse> {
         let crowded = self.staged_bytes >= self.max_staged_bytes;
         let request = self.running.get_mut(&id).ok_or(Misuse::UnknownRequest(id))?;
         if request.kind != kind {
@@ -246,6 +240,21 @@ impl Requests {
             request.starved = true;
             self.crowded |= crowded;
             return Ok(Delivery::Busy);
+        }
+        Ok(Delivery::Taken)
+    }
+
+    /// Stages a frame for the writer, if it may go.
+    pub(crate) fn deliver(
+        &mut self,
+        id: u64,
+        kind: RequestKind,
+        last: bool,
+        payload: impl FnOnce() -> Result<Vec<u8>, Misuse>,
+    ) -> Result<Delivery, Misuse> {
+        let delivery = self.room(id, kind)?;
+        if delivery != Delivery::Taken {
+            return Ok(delivery);
         }
         self.stage(id, Staged { payload: payload()?, last });
         Ok(Delivery::Taken)

@@ -108,9 +108,11 @@ impl Server {
         let changes = watch::Sender::new(0_u64);
         let failure = watch::Sender::new(None);
         let failed = failure.subscribe();
+        let live = crate::live::Hub::new();
         let publication = || {
             let (changes, failure) = (changes.clone(), failure.clone());
             Publication::new(
+                live.source(),
                 move || changes.send_modify(|count| *count = count.wrapping_add(1)),
                 move |reason| drop(failure.send_replace(Some(reason.clone()))),
             )

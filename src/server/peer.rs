@@ -3,7 +3,7 @@
 //! ```text
 //!   ┌─▶ read what is there ─▶ events ─▶ write what fits ─┬─▶ something is ordered: let the others read,
 //!   │                                                    │   then lead a commit, tell what is durable ──┐
-//!   │                                                    └─▶ wait: socket, commit, fence, stop, deadline┤
+//!   │                                                    └─▶ wait: socket, commit, poke, stop, deadline┤
 //!   └───────────────────────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
@@ -44,7 +44,8 @@ pub(super) struct Peer {
     hub: Arc<Hub>,
     changes: watch::Receiver<u64>,
     stopping: watch::Receiver<bool>,
-    fenced: Arc<Notify>,
+    /// Notified when a newer connection takes the node, or a subscription has something to tell.
+    poked: Arc<Notify>,
     /// Output that the socket did not take yet, from `written` on.
     out: Vec<u8>,
     written: usize,
@@ -65,16 +66,17 @@ impl Peer {
         handshake: OwnedSemaphorePermit,
         place: OwnedSemaphorePermit,
     ) -> Self {
-        let fenced = Arc::new(Notify::new());
-        let wake = fenced.clone();
-        let fence = Fence::new(move || wake.notify_one());
+        let poked = Arc::new(Notify::new());
+        let (fenced, told) = (poked.clone(), poked.clone());
+        let fence = Fence::new(move || fenced.notify_one());
+        let wake = Arc::new(move || told.notify_one());
         Self {
             stream,
             connection: Connection::server(hub.machine.now(), hub.protocol.clone()),
-            session: Session::new(hub.databases.clone(), fence),
+            session: Session::new(hub.databases.clone(), fence, wake),
             changes: hub.changes.subscribe(),
             stopping: hub.stopping.subscribe(),
-            fenced,
+            poked,
             hub,
             out: Vec::new(),
             written: 0,
@@ -99,7 +101,7 @@ impl Peer {
             .await;
             self.keep_time(now);
             self.events(now)?;
-            let goes_on = self.write(now);
+            let goes_on = self.write(now) || self.session.has_work();
             if self.is_over(now) {
                 break;
             }
@@ -239,7 +241,7 @@ impl Peer {
             sleep.as_mut().reset(Instant::from_std(self.hub.machine.instant(due)));
         }
         let has_output = self.has_output();
-        let waits = self.session.waits_for_commit() || self.session.next_deadline().is_some();
+        let waits = self.session.waits_for_publication();
         let is_stopping = *self.stopping.borrow();
         // What it was that happened is found out by trying everything; the errors come back there.
         tokio::select! {
@@ -247,7 +249,7 @@ impl Peer {
             _ = self.stream.readable(), if !self.is_deaf => {}
             _ = self.stream.writable(), if has_output => {}
             _ = self.changes.changed(), if waits => {}
-            () = self.fenced.notified() => {}
+            () = self.poked.notified() => {}
             _ = self.stopping.changed(), if !is_stopping => {}
             () = sleep.as_mut() => {}
         }

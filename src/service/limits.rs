@@ -23,5 +23,13 @@ pub const MAX_ANSWER_AGE: Duration = crate::engine::limits::MAX_SNAPSHOT_AGE;
 /// than a person waits without doubt.
 pub const POSITION_PATIENCE: Duration = Duration::from_secs(2);
 
+/// How often a subscription that is told nothing is told its position, if that moved: what others changed meanwhile
+/// need not be read again when it resumes. As often as clients say by default that they are there.
+pub const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// Steps of a connection's subscriptions before other connections have their turn: each may fill a page or look at a
+/// thousand effects.
+pub const STEPS_IN_TURN: usize = 16;
+
 /// How long a client should stay away when the server cannot take writes for want of space, in milliseconds.
 pub const RETRY_AFTER_MS: i64 = 1000;

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use thiserror::Error;
 
 use crate::engine::{Decision, Listener};
+use crate::live::Source;
 use crate::wire::Position;
 
 /// The machine's fault: a write, a sync or the store failed, or storage code panicked. Nothing more will be durable:
@@ -22,6 +23,7 @@ pub struct Publication {
     /// Bytes of changes since the last checkpoint, roughly.
     unsaved_bytes: AtomicU64,
     failure: OnceLock<StorageFailure>,
+    live: Arc<Source>,
     changed: Box<dyn Fn() + Send + Sync>,
     failed: Box<dyn Fn(&StorageFailure) + Send + Sync>,
 }
@@ -37,9 +39,10 @@ impl std::fmt::Debug for Publication {
 pub(super) struct StorageGuard<'a>(&'a Publication);
 
 impl Publication {
-    /// Nothing is published yet. `changed` is called whenever something was, `failed` when the database stopped;
-    /// neither may wait.
+    /// Nothing is published yet. Watchers of collections hear of it through `live`; `changed` is called whenever something
+    /// was, `failed` when the database stopped; neither may wait.
     pub fn new(
+        live: Arc<Source>,
         changed: impl Fn() + Send + Sync + 'static,
         failed: impl Fn(&StorageFailure) + Send + Sync + 'static,
     ) -> Arc<Self> {
@@ -47,6 +50,7 @@ impl Publication {
             sequence: AtomicU64::new(0),
             unsaved_bytes: AtomicU64::new(0),
             failure: OnceLock::new(),
+            live,
             changed: Box::new(changed),
             failed: Box::new(failed),
         })
@@ -55,6 +59,11 @@ impl Publication {
     /// The number up to which everything is durable and visible.
     pub fn sequence(&self) -> u64 {
         self.sequence.load(Ordering::Acquire)
+    }
+
+    /// Where its changes are watched.
+    pub const fn live(&self) -> &Arc<Source> {
+        &self.live
     }
 
     /// Bytes of changes published since [`Publication::take_unsaved_bytes`] was called, roughly.
@@ -103,7 +112,7 @@ impl Drop for StorageGuard<'_> {
 }
 
 impl Listener for Publication {
-    fn published(&self, _: Position, transactions: &[Arc<Decision>]) {
+    fn published(&self, position: Position, transactions: &[Arc<Decision>]) {
         let Some(last) = transactions.last() else { return };
         let effects = transactions.iter().flat_map(|transaction| &transaction.effects);
         let bytes = effects.filter(|effect| effect.is_change()).fold(0_u64, |sum, effect| {
@@ -112,6 +121,7 @@ impl Listener for Publication {
         });
         self.unsaved_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.sequence.fetch_max(last.last_sequence(), Ordering::AcqRel);
+        self.live.publish(position.seq, transactions);
         (self.changed)();
     }
 
@@ -126,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_panic_in_storage_stops_the_database() {
-        let publication = Publication::new(|| {}, |_| {});
+        let publication = Publication::new(crate::live::Hub::new().source(), || {}, |_| {});
         drop(publication.guard());
         assert_eq!(publication.failure(), None);
         let inside = publication.clone();

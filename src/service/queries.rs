@@ -130,6 +130,11 @@ impl Queries {
         }
     }
 
+    /// Whether one waits for a position.
+    pub(super) fn wait_for_position(&self) -> bool {
+        self.running.values().any(|running| matches!(running.state, State::Waiting(..)))
+    }
+
     /// When [`Queries::advance`] is to be called at the latest.
     pub(super) fn next_deadline(&self) -> Option<Time> {
         self.running.values().map(|running| running.until).min()

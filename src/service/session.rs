@@ -13,8 +13,10 @@ use super::nodes::{Claim, Fence};
 use super::operations::Operations;
 use super::publication::StorageFailure;
 use super::queries::Queries;
+use super::subscriptions::Subscriptions;
 use crate::engine::EngineError;
-use crate::proto::{Acceptance, Connection, HelloInfo, RefusalText, RequestKind, Server, ServerEvent, Time};
+use crate::live::Wake;
+use crate::proto::{Acceptance, Connection, HelloInfo, RequestKind, Server, ServerEvent, Time};
 use crate::wire::ErrorCode;
 
 /// What a session is once its client is welcome.
@@ -32,17 +34,20 @@ pub struct Session {
     joined: Option<Joined>,
     operations: Operations,
     queries: Queries,
+    subscriptions: Subscriptions,
 }
 
 impl Session {
-    /// A session over `databases`; `fence` tells when a newer connection takes its node.
-    pub fn new(databases: Arc<Databases>, fence: Arc<Fence>) -> Self {
+    /// A session over `databases`; `fence` tells when a newer connection takes its node, and `wake` is called when there
+    /// is something new for one of its subscriptions; it must not wait.
+    pub fn new(databases: Arc<Databases>, fence: Arc<Fence>, wake: Wake) -> Self {
         Self {
             databases,
             fence,
             joined: None,
             operations: Operations::default(),
             queries: Queries::default(),
+            subscriptions: Subscriptions::new(wake),
         }
     }
 
@@ -74,11 +79,17 @@ impl Session {
             ServerEvent::Request { id, kind: RequestKind::Query, payload, cost } => {
                 self.queries.begin(now, connection, served, id, payload, cost);
             }
-            ServerEvent::Request { id, kind: RequestKind::Subscription, cost, .. } => {
+            ServerEvent::Request { id, kind: RequestKind::Subscription, payload, cost } => {
                 connection.admit(cost);
-                let _ = connection.fail(id, &RefusalText::new(ErrorCode::NotSupported));
+                self.subscriptions.begin(now, connection, served, id, &payload);
+            }
+            ServerEvent::Writable { id } if self.subscriptions.has(id) => {
+                self.subscriptions.go_on(connection, served, id);
             }
             ServerEvent::Writable { id } => self.queries.go_on(now, connection, served, id),
+            ServerEvent::Cancelled { id } if self.subscriptions.has(id) => {
+                self.subscriptions.cancel(connection, served, id);
+            }
             ServerEvent::Cancelled { id } => {
                 self.queries.cancel(connection, id, served.database.position());
             }
@@ -87,7 +98,8 @@ impl Session {
         Ok(())
     }
 
-    /// Tells what became durable meanwhile, and goes on with queries that wait for it or for too long.
+    /// Tells what became durable meanwhile, and goes on with queries that wait for it or for too long, and with
+    /// subscriptions that have something to tell.
     pub fn advance(&mut self, now: Time, connection: &mut Connection<Server>) {
         let Some(Joined { served, .. }) = &self.joined else { return };
         if self.fence.is_fenced() {
@@ -96,11 +108,23 @@ impl Session {
         }
         self.operations.settle(connection, served);
         self.queries.advance(now, connection, served);
+        self.subscriptions.advance(now, connection, served);
+    }
+
+    /// Whether [`Session::advance`] has more to do at once, after others had their turn.
+    pub fn has_work(&self) -> bool {
+        self.subscriptions.has_work()
+    }
+
+    /// Whether [`Session::advance`] is to be called when something was published.
+    pub fn waits_for_publication(&self) -> bool {
+        self.waits_for_commit() || self.queries.wait_for_position()
     }
 
     /// When [`Session::advance`] is to be called at the latest.
     pub fn next_deadline(&self) -> Option<Time> {
-        self.queries.next_deadline()
+        let deadlines = [self.queries.next_deadline(), self.subscriptions.next_deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Whether operations of this session are ordered and not durable: someone must lead a commit.
@@ -171,6 +195,7 @@ impl Session {
     fn leave(&mut self) {
         self.operations.clear();
         self.queries.clear();
+        self.subscriptions.clear();
         if let Some(Joined { served, claim }) = self.joined.take() {
             served.nodes.release(&claim);
         }

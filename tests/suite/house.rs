@@ -13,9 +13,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("log", &["wire", "blazebinary"]),
     ("store", &["blazebinary"]),
     ("engine", &["store", "log", "wire", "blazebinary"]),
-    ("service", &["engine", "proto", "wire", "blazebinary"]),
+    ("live", &["engine", "wire", "blazebinary"]),
+    ("service", &["live", "engine", "proto", "wire", "blazebinary"]),
     ("transport", &["proto", "wire", "blazebinary"]),
-    ("server", &["service", "engine", "store", "log", "transport", "proto", "wire", "blazebinary"]),
+    ("server", &["service", "live", "engine", "store", "log", "transport", "proto", "wire", "blazebinary"]),
     ("client", &["transport", "proto", "wire", "blazebinary"]),
     ("cli", &["client", "server", "engine", "store", "transport", "proto", "log", "wire", "blazebinary"]),
 ];

@@ -165,6 +165,18 @@ impl Connection<Server> {
         self.deliver_message(event.id, RequestKind::Subscription, last, &Message::Event(*event))
     }
 
+    /// What [`deliver`](Self::deliver) would answer now, before an event is made. Where it would not take it,
+    /// `Writable` follows when it would.
+    ///
+    /// # Errors
+    /// [`Misuse`], if the subscription does not run.
+    pub fn room(&mut self, id: u64) -> Result<Delivery, Misuse> {
+        if !self.is_open() {
+            return Err(Misuse::Closed);
+        }
+        self.role.requests.room(id, RequestKind::Subscription)
+    }
+
     fn deliver_message(
         &mut self,
         id: u64,
