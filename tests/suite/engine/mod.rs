@@ -9,3 +9,4 @@ mod kit;
 mod model;
 mod rules;
 mod scripts;
+mod syscalls;

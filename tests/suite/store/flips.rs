@@ -56,7 +56,7 @@ fn build(path: &Path) -> Rows {
     rows_at(&history, history.last().unwrap().position())
 }
 
-pub(super) fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     let _ = fs::remove_dir_all(to);
     for file in files(from) {
         let target = to.join(file.strip_prefix(from).unwrap());

@@ -15,6 +15,8 @@ use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
 
+pub(crate) use flips::copy;
+
 use blazedb::store::directory::SLED_FORMAT;
 use blazedb::store::{
     Direction, Lsm, LsmSettings, Maintained, Memory, Sled, SledSettings, Snapshot, Store, StoreError,
