@@ -190,7 +190,7 @@ impl Store for Sled {
     fn apply(&self, batch: Batch) -> Result<(), StoreError> {
         let mut state = self.state()?;
         let position = batch.position();
-        state.progress.admits(position)?;
+        state.progress.admits(&batch)?;
         batch.check_lengths()?;
         if state.is_closed {
             disk::remove_marker(&self.path)?;

@@ -6,6 +6,7 @@
 mod concurrency;
 mod drops;
 mod faults;
+mod fixture;
 mod kit;
 mod model;
 mod rules;

@@ -47,9 +47,27 @@ const NO_THREADS: &str = "inject=?clone,?clone3:error=EAGAIN";
 /// Calls that read, which can only fail; and those that change something.
 const READS: &[&str] = &["read", "pread64", "lseek", "statx", "newfstatat", "fstat", "getdents64"];
 const WRITES: &[&str] = &[
-    "openat", "write", "pwrite64", "writev", "fsync", "fdatasync", "rename", "renameat", "renameat2", "link",
-    "linkat", "unlink", "unlinkat", "ftruncate", "fallocate", "mkdir", "mkdirat", "rmdir", "flock",
-    "copy_file_range", "sync_file_range",
+    "openat",
+    "write",
+    "pwrite64",
+    "writev",
+    "fsync",
+    "fdatasync",
+    "rename",
+    "renameat",
+    "renameat2",
+    "link",
+    "linkat",
+    "unlink",
+    "unlinkat",
+    "ftruncate",
+    "fallocate",
+    "mkdir",
+    "mkdirat",
+    "rmdir",
+    "flock",
+    "copy_file_range",
+    "sync_file_range",
 ];
 const READ_FAULTS: &[&str] = &["error=EIO"];
 const WRITE_FAULTS: &[&str] = &["error=EIO", "error=ENOSPC", "signal=KILL"];
@@ -263,7 +281,13 @@ fn images(folder: &Path, script: &Script) -> (Vec<PathBuf>, Vec<Point>) {
             assert_eq!(lived.acknowledged, (life + 1) * PER_LIFE, "{}", lived.errors);
             for (call, nth) in calls(&lived.trace, threads) {
                 let faults = if READS.contains(&&*call) { READ_FAULTS } else { WRITE_FAULTS };
-                points.extend(faults.iter().map(|fault| Point { life, call: call.clone(), nth, fault, threads }));
+                points.extend(faults.iter().map(|fault| Point {
+                    life,
+                    call: call.clone(),
+                    nth,
+                    fault,
+                    threads,
+                }));
             }
         }
         images.push(folder.join(format!("image-{}", life + 1)));
@@ -351,7 +375,8 @@ fn every_system_call_fails_once() {
     let (images, points) = images(folder.path(), &script);
     let stride = count("BLAZEDB_SYSCALL_STRIDE", 67) as usize;
     let offset = count("BLAZEDB_SYSCALL_OFFSET", 0) as usize;
-    let mut places: Vec<_> = points.iter().map(|point| (point.life, &point.call, point.nth, point.threads)).collect();
+    let mut places: Vec<_> =
+        points.iter().map(|point| (point.life, &point.call, point.nth, point.threads)).collect();
     places.dedup();
     assert!(places.len() >= 2_000, "{} system calls", places.len());
     let (mut runs, mut met) = (0, 0);
@@ -371,9 +396,8 @@ fn controls(script: &Script, images: &[PathBuf], points: &[Point]) {
     for (manner, call, fault) in
         [(Manner::Early, "pwrite64", "signal=KILL"), (Manner::Deaf, "fdatasync", "error=EIO")]
     {
-        let of_kind = |point: &&Point| {
-            point.life == 3 && point.call == call && point.fault == fault && !point.threads
-        };
+        let of_kind =
+            |point: &&Point| point.life == 3 && point.call == call && point.fault == fault && !point.threads;
         let wrong = points.iter().filter(of_kind).step_by(3).find_map(|point| {
             check(script, images, point, manner).1.err().filter(|why| why.contains("acknowledged"))
         });
