@@ -21,8 +21,10 @@ use crate::engine::{Database, Environment, Listener, Opening, Settings};
 use crate::log::disk::Disk;
 use crate::log::{Filesystem, Space};
 use crate::service::{Databases, Publication, Served};
-use crate::store::directory::{Format, Lock, STORE_FORMAT};
-use crate::store::{Lsm, Memory, Store};
+use crate::store::directory::{self, Format, Lock, SLED_FORMAT, STORE_FORMAT};
+use crate::store::{Lsm, Memory, Store, StoreError};
+#[cfg(feature = "sled")]
+use crate::store::{Sled, SledSettings};
 use crate::wire::DatabaseName;
 
 /// The data directory in its present format.
@@ -136,17 +138,35 @@ fn open_store(
     name: &str,
     sizes: &Sizes,
 ) -> Result<Arc<dyn Store>, ServerError> {
+    refuse_other(path, kind, name)?;
+    let advice = advice(path.parent().and_then(Path::parent).unwrap_or(path), name);
+    let failed = |error: StoreError| ServerError::Store { name: name.to_owned(), error, advice };
     match kind {
-        // Its log may have been trimmed, since the store on disk has what is gone.
-        StoreKind::Memory if path.exists() => Err(ServerError::OtherStore(name.to_owned())),
         StoreKind::Memory => Ok(Arc::new(Memory::new())),
         StoreKind::Lsm => {
             STORE_FORMAT.open(path)?;
-            let store = Lsm::open(path, sizes.store);
-            let advice = advice(path.parent().and_then(Path::parent).unwrap_or(path), name);
-            let store = store.map_err(|error| ServerError::Store { name: name.to_owned(), error, advice })?;
-            Ok(Arc::new(store))
+            Ok(Arc::new(Lsm::open(path, sizes.store).map_err(failed)?))
         }
+        #[cfg(feature = "sled")]
+        StoreKind::Sled => {
+            SLED_FORMAT.open(path)?;
+            Ok(Arc::new(Sled::open(path, SledSettings::default()).map_err(failed)?))
+        }
+    }
+}
+
+/// Refuses a directory that another kind of store keeps. Over `lsm` the log is trimmed: what is gone from it only that
+/// store has. What is no store's directory at all, the store that is asked for refuses itself.
+fn refuse_other(path: &Path, kind: StoreKind, name: &str) -> Result<(), ServerError> {
+    let name = name.to_owned();
+    match directory::what_is_in(path)? {
+        Some(word) if Some(&*word) == kind.directory() => Ok(()),
+        Some(word) if word == SLED_FORMAT.what => {
+            Err(ServerError::KeptBySled { name, path: path.to_owned() })
+        }
+        Some(word) if word == STORE_FORMAT.what => Err(ServerError::KeptByLsm { name }),
+        _ if kind == StoreKind::Memory && path.exists() => Err(ServerError::KeptByLsm { name }),
+        _ => Ok(()),
     }
 }
 

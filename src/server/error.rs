@@ -45,11 +45,25 @@ pub enum ServerError {
     /// The operator's or the machine's: the data directory.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
-    /// The operator's: a store that does not hold the view any more.
+    /// The operator's: another store than the one that keeps the view.
     #[error(
-        "database {0:?} is kept by the store lsm, which its log alone cannot replace: leave out --store memory"
+        "database {name:?} is kept by the store lsm, which its log alone cannot replace: start with --store lsm"
     )]
-    OtherStore(String),
+    KeptByLsm {
+        /// The name of the database.
+        name: String,
+    },
+    /// The operator's: another store than the one that keeps the view.
+    #[error(
+        "database {name:?} is kept by the store sled: start with --store sled; or remove {path} to have another store \
+         rebuilt from the log, which has everything"
+    )]
+    KeptBySled {
+        /// The name of the database.
+        name: String,
+        /// The store's directory.
+        path: PathBuf,
+    },
     /// The machine's: files of the data directory.
     #[error("{doing} {path}: {source}; check its owner and permissions, or name another with --data-dir")]
     Files {

@@ -13,8 +13,10 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-/// The store's directory in its present format.
+/// The directory of the store `lsm` in its present format.
 pub const STORE_FORMAT: Format = Format { what: "store", number: 1 };
+/// The directory of the store `sled` in its present format.
+pub const SLED_FORMAT: Format = Format { what: "sled", number: 1 };
 
 const FORMAT_FILE: &str = "FORMAT";
 /// FORMAT under the name it has until it is complete.
@@ -184,6 +186,21 @@ impl Format {
         file.sync_all()?;
         fs::rename(&unfinished, path.join(FORMAT_FILE))?;
         sync_directory(path)
+    }
+}
+
+/// What the FORMAT in `path` says the directory holds: the word of its [`Format`]. `None` if there is no FORMAT, or one
+/// that [`Format::open`] refuses.
+///
+/// # Errors
+/// [`DirectoryError::Io`].
+pub fn what_is_in(path: &Path) -> Result<Option<String>, DirectoryError> {
+    match read_short(&path.join(FORMAT_FILE)) {
+        Ok(text) => {
+            Ok(text.strip_prefix("blazedb ").and_then(|rest| Some(rest.split_once(' ')?.0.to_owned())))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(io_error("reading FORMAT in", path, source)),
     }
 }
 

@@ -6,7 +6,9 @@
 mod concurrency;
 mod drops;
 mod faults;
+mod fixture;
 mod kit;
 mod model;
 mod rules;
 mod scripts;
+mod syscalls;
