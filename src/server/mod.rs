@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `config`, `limits`, `error` | what may be set, what is bounded, what can go wrong |
 //! | `data`, `sizes`, `volatile` | the data directory and its databases; what a disk is large enough for; a log in memory |
-//! | `accept` | the listener and its permits |
+//! | `accept`, `descriptors` | the listener and its permits; how many files and sockets there may be |
 //! | `peer` | a client's task: bytes, events, commits |
 //! | `hub`, `environment` | what all tasks share; the machine's clocks |
 //! | `upkeep` | ticks, maintenance, checkpoints |
@@ -13,6 +13,7 @@
 mod accept;
 mod config;
 mod data;
+mod descriptors;
 mod environment;
 mod error;
 mod hub;
@@ -144,7 +145,8 @@ impl Server {
         let Self { runtime, listener, hub, data, mut failed, mut interrupt, mut terminate, checkpoint_bytes } =
             self;
         let upkeep = Upkeep::start(&data.databases, hub.machine.clone(), checkpoint_bytes)?;
-        let serving = runtime.spawn(accept::serve(listener, hub.clone()));
+        let places = descriptors::places(data.databases.iter().count());
+        let serving = runtime.spawn(accept::serve(listener, hub.clone(), places, |peer| peer.run()));
         let outcome = runtime.block_on(async {
             tokio::select! {
                 failure = failure_of(&mut failed) => return Err(ServerError::Storage(failure)),
@@ -168,8 +170,9 @@ impl Server {
                         "database {}: the disk is full, no checkpoint was made; the log has everything",
                         served.name
                     )),
-                    closed => closed
-                        .map_err(|error| ServerError::Database { name: served.name.clone(), error })?,
+                    closed => {
+                        closed.map_err(|error| ServerError::Database { name: served.name.clone(), error })?
+                    }
                 }
             }
         } else {

@@ -50,7 +50,7 @@ fn frame(message_type: MessageType, sequence: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 /// Bytes of a Hello for `main`, as `spec/protocol.md` P-11 shows it.
-fn hello() -> Vec<u8> {
+pub(crate) fn hello() -> Vec<u8> {
     let hex = "424c415a45010100 00002a00000000 01 0101 0000000000000001 0000000000000001 00003a98 246d61696e \
                25646f632f31 0b 080001236c7a34 9209b970";
     let digits: String = hex.split_whitespace().collect();

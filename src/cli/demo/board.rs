@@ -95,7 +95,7 @@ impl Board {
         let updated = ("updated", Value::from(Date::from_unix_millis(unix_ms)));
         row.stage = row.stage.saturating_add(1);
         match STAGES.get(row.stage) {
-            Some(_) if row.stage == 1 && chance % 5 == 0 => {
+            Some(_) if row.stage == 1 && chance.is_multiple_of(5) => {
                 row.stage = 0;
                 let minutes = i64::try_from(chance >> 8 & 31).unwrap_or(0).saturating_add(5);
                 let set =
