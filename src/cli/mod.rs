@@ -8,6 +8,7 @@ mod completion;
 mod connect;
 mod delete;
 mod demo;
+mod drop;
 mod frames;
 mod get;
 mod input;
@@ -67,6 +68,8 @@ enum Command {
     Patch(patch::Args),
     /// Delete records by their ids
     Delete(delete::Args),
+    /// Remove a collection with all its records
+    Drop(drop::Args),
     /// Print the records of a collection in the order of their ids
     Scan(scan::Args),
     /// Print what the server counts
@@ -154,6 +157,7 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::Get(args) => get::run(&cli.target, args),
         Command::Patch(args) => patch::run(&cli.target, args),
         Command::Delete(args) => delete::run(&cli.target, args),
+        Command::Drop(args) => drop::run(&cli.target, args),
         Command::Scan(args) => scan::run(&cli.target, args),
         Command::Stats(args) => stats::run(&cli.target, args),
         Command::Record(args) => record::run(args),

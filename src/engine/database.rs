@@ -23,6 +23,7 @@ use super::prepare::prepare;
 use super::record::Id;
 use super::rows::SnapshotView;
 use super::shared::{Shared, lock};
+use super::sweep::Sweeper;
 use crate::log::{GroupCommit, LogError, LogView, Sequences};
 use crate::wire::message::Groups;
 use crate::wire::{Clock, Position};
@@ -56,6 +57,7 @@ pub struct Database {
     pub(super) shared: Arc<Shared>,
     pub(super) decider: Mutex<Decider>,
     pub(super) mode: Mode,
+    pub(super) sweeper: Mutex<Sweeper>,
 }
 
 /// Whether a database takes operations.
