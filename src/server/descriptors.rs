@@ -6,17 +6,20 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::limits::{DESCRIPTORS_FOR_ITSELF, DESCRIPTORS_PER_DATABASE, MAX_CONNECTIONS};
 
-/// Raises this process's limit as far as the system lets it, and answers how many clients may be connected at once beside
-/// the files of so many databases.
+/// How many clients may be connected at once beside the files of so many databases. Raises the process's limit.
 pub(super) fn places(databases: usize) -> usize {
+    beside_files(raise_descriptor_limit(), databases)
+}
+
+/// Raises the number of files and sockets that this process may have open as far as the system lets it, and answers it.
+pub fn raise_descriptor_limit() -> usize {
     let mut limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if setrlimit(Resource::Nofile, raised).is_ok() {
         limit = raised;
     }
     // None is no limit.
-    let limit = limit.current.map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX));
-    beside_files(limit, databases)
+    limit.current.map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX))
 }
 
 /// The places of clients under a limit: what files leave over, but half of all at least.

@@ -29,6 +29,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub use config::{Config, Place, StoreKind};
+pub use descriptors::raise_descriptor_limit;
 pub use environment::Machine;
 pub use error::ServerError;
 use tokio::net::TcpListener;
