@@ -25,7 +25,7 @@ pub(super) struct Args {
     /// Where data lies; made if it is not there
     #[arg(long, value_name = "DIRECTORY", default_value = DEFAULT_DATA_DIR)]
     data_dir: PathBuf,
-    /// What keeps the view of the log
+    /// Where the records are kept beside the log
     #[arg(long, value_enum, default_value_t = Store::Lsm)]
     store: Store,
     /// Keep everything in memory: it is gone when the server stops
@@ -57,12 +57,12 @@ Examples:
   blazedb serve --data-dir /var/lib/blazedb --create shop
   blazedb serve --memory --listen 127.0.0.1:0
 
-SIGINT and SIGTERM stop it: clients are told, a checkpoint is made. A second one stops it at once; nothing that was
+SIGINT and SIGTERM stop it: clients are told, a checkpoint is made. A second one stops it at once; nothing that was \
 acknowledged is lost.
 
-Exit status: 0 when it was stopped, 1 when it could not start, 2 for a wrong command line or an address beyond this
-machine, 10 when the address is in use, 11 when another process has the data directory, 12 when the directory was
-written by a newer release or is none of BlazeDB's, 13 when storage failed while it ran, 14 when it was stopped at
+Exit status: 0 when it was stopped, 1 when it could not start, 2 for a wrong command line or an address beyond this \
+machine, 10 when the address is in use, 11 when another process has the data directory, 12 when the directory was \
+written by a newer release or is none of BlazeDB's, 13 when storage failed while it ran, 14 when it was stopped at \
 once.";
 
 /// Runs the command.

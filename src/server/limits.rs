@@ -10,8 +10,14 @@ pub const DEFAULT_DATA_DIR: &str = "./blazedb-data";
 /// The database that an empty directory gets.
 pub const DEFAULT_DATABASE: &str = "main";
 
-/// Connections at once. An idle one takes some 5 KiB; half of the usual hard limit of descriptors is left for files.
+/// Connections at once. An idle one takes some 5 KiB. Where the process may have fewer descriptors there are fewer.
 pub const MAX_CONNECTIONS: usize = 10_000;
+/// Descriptors that a database's files take: 256 tables kept open, and those that are written and merged beside them,
+/// and the log's segments.
+pub const DESCRIPTORS_PER_DATABASE: usize = 320;
+/// Descriptors of the process itself: its standard streams, the listener, the runtime, connections that are turned
+/// away.
+pub const DESCRIPTORS_FOR_ITSELF: usize = 32;
 /// Connections whose handshake is not done; further ones wait in the backlog. Each may hold 4 KiB and 5 seconds.
 pub const MAX_HANDSHAKES: usize = 1_024;
 /// Connections that the system holds until they are accepted: a reconnecting herd of 10,000 overflows the usual

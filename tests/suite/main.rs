@@ -41,6 +41,7 @@ mod readme;
 mod refusals;
 mod server_attacks;
 mod server_crowds;
+mod server_descriptors;
 mod server_end_to_end;
 mod server_full;
 mod server_kill;
