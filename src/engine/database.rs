@@ -11,6 +11,7 @@
 
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::atomic::Ordering;
 
 use super::codec::{self, Buffers};
 use super::committer::Committer;
@@ -113,6 +114,10 @@ impl Database {
         self.shared.queue(decision.clone());
         let ordered = group.order(&head, &effects, self.shared.moment());
         let expected = Sequences { first: decision.first_sequence, last: decision.last_sequence() };
+        let lacks_room = matches!(ordered, Err(LogError::DiskFull));
+        if lacks_room != self.lacks_room() {
+            self.shared.lacks_room.store(lacks_room, Ordering::Relaxed);
+        }
         match ordered {
             Ok(found) if found == expected => Ok(()),
             Ok(found) => Err(self.shared.stop(&format!("the log numbered {found:?} what is {expected:?}"))),
@@ -195,6 +200,11 @@ impl Database {
             Mode::Writable(_) => None,
             Mode::ReadOnly { reason, .. } => Some(reason),
         }
+    }
+
+    /// Whether the disk had no room when something was to be written last.
+    pub fn lacks_room(&self) -> bool {
+        self.shared.lacks_room.load(Ordering::Relaxed)
     }
 
     pub(super) fn writable(&self) -> Result<&GroupCommit<Committer>, EngineError> {

@@ -127,6 +127,7 @@ impl Database {
             sequence,
             folding,
             feed: Feed::new(sequence, settings.feed_bytes),
+            lacks_room: report.as_ref().is_some_and(|report| report.lacks_room),
         };
         let shared = Arc::new(Shared::new(store, environment, settings.listener, start));
         let mode = match log {
@@ -186,7 +187,8 @@ fn open_log(
             Err(LogError::Exists) => {}
             Err(error) => return Err(error.into()),
             Ok(log) => {
-                let report = Report { segments: 0, last_sequence: 0, hlc: 0, tail: crate::log::Tail::Clean };
+                let tail = crate::log::Tail::Clean;
+                let report = Report { segments: 0, last_sequence: 0, hlc: 0, tail, lacks_room: false };
                 return Ok(Opened::ReadWrite(Box::new(log), report));
             }
         }

@@ -1,7 +1,7 @@
 //! What the threads of a database share: the store, what is decided, what is published.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use super::catalogue::{Catalogue, Collections};
@@ -49,6 +49,8 @@ pub(super) struct Shared {
     published: RwLock<Arc<PublishedState>>,
     pub(super) feed: Mutex<Feed>,
     failure: OnceLock<Arc<str>>,
+    /// Whether the last operation that wanted room was refused for want of it.
+    pub(super) lacks_room: AtomicBool,
     /// The last clock given out.
     clock: AtomicU64,
     listener: Option<Arc<dyn Listener>>,
@@ -76,6 +78,7 @@ pub(super) struct Start {
     pub(super) sequence: u64,
     pub(super) folding: Folding,
     pub(super) feed: Feed,
+    pub(super) lacks_room: bool,
 }
 
 /// A lock that another thread's panic does not take away: what it guards is whole after every statement.
@@ -90,7 +93,7 @@ impl Shared {
         listener: Option<Arc<dyn Listener>>,
         start: Start,
     ) -> Self {
-        let Start { database, epoch, clock, sequence, folding, feed } = start;
+        let Start { database, epoch, clock, sequence, folding, feed, lacks_room } = start;
         let published = folding.published(sequence, &*store);
         Self {
             store,
@@ -102,6 +105,7 @@ impl Shared {
             published: RwLock::new(Arc::new(published)),
             feed: Mutex::new(feed),
             failure: OnceLock::new(),
+            lacks_room: AtomicBool::new(lacks_room),
             clock: AtomicU64::new(clock),
             listener,
         }
@@ -309,8 +313,11 @@ impl<'a> Replay<'a> {
         self.store.set_durable(position);
         self.store.publish(position)?;
         while self.store.pressure() == Pressure::Stalled {
-            if self.store.maintain()? == Maintained::Idle {
-                break;
+            match self.store.maintain().map_err(EngineError::from) {
+                Ok(Maintained::Worked) => {}
+                // What cannot be written stays in memory.
+                Ok(Maintained::Idle) | Err(EngineError::DiskFull) => break,
+                Err(error) => return Err(error),
             }
         }
         self.waiting.clear();

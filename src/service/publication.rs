@@ -67,6 +67,11 @@ impl Publication {
         self.unsaved_bytes.swap(0, Ordering::Relaxed)
     }
 
+    /// They are still unsaved: the checkpoint failed.
+    pub fn give_back_unsaved_bytes(&self, bytes: u64) {
+        self.unsaved_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// Why the database stopped, if it did.
     pub fn failure(&self) -> Option<&StorageFailure> {
         self.failure.get()

@@ -144,12 +144,29 @@ impl OperationBuilder {
     /// # Errors
     /// [`OperationBuildError::Empty`] if nothing was added.
     pub fn finish(mut self) -> Result<OperationBody, OperationBuildError> {
+        self.groups()?;
+        Ok(OperationBody { bytes: self.bytes })
+    }
+
+    /// What was added so far, in place: for who sends it at once and [clears](Self::clear) the builder for the next.
+    ///
+    /// # Errors
+    /// [`OperationBuildError::Empty`] if nothing was added.
+    pub fn groups(&mut self) -> Result<Groups<'_>, OperationBuildError> {
         if self.is_empty() {
             return Err(OperationBuildError::Empty);
         }
         self.close_group();
         self.fill_in(0, self.groups);
-        Ok(OperationBody { bytes: self.bytes })
+        Ok(Groups { bytes: &self.bytes })
+    }
+
+    /// Empties it and keeps its memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.bytes.resize(COUNT_BYTES, 0);
+        self.collection.clear();
+        (self.groups, self.count_at, self.operations, self.total) = (0, 0, 0, 0);
     }
 }
 
