@@ -255,7 +255,8 @@ impl Log {
             return None;
         }
         // Whoever needs it is told that there is no room for it.
-        if self.uncarried.is_some() || !self.room.allows(&*self.fs, self.options.segment_bytes, Need::Growth) {
+        if self.uncarried.is_some() || !self.room.allows(&*self.fs, self.options.segment_bytes, Need::Growth)
+        {
             return None;
         }
         self.spare_requested = true;

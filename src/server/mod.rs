@@ -168,8 +168,9 @@ impl Server {
                         "database {}: the disk is full, no checkpoint was made; the log has everything",
                         served.name
                     )),
-                    closed => closed
-                        .map_err(|error| ServerError::Database { name: served.name.clone(), error })?,
+                    closed => {
+                        closed.map_err(|error| ServerError::Database { name: served.name.clone(), error })?
+                    }
                 }
             }
         } else {

@@ -1,7 +1,8 @@
 //! How much a server takes of its disk.
 
 use super::limits::{
-    CHECKPOINT_BYTES, CHECKPOINT_PART, MEMTABLE_PART, MIN_CHECKPOINT_BYTES, MIN_MEMTABLE_BYTES, RETENTION_PART,
+    CHECKPOINT_BYTES, CHECKPOINT_PART, MEMTABLE_PART, MIN_CHECKPOINT_BYTES, MIN_MEMTABLE_BYTES,
+    RETENTION_PART,
 };
 use crate::engine::Retention;
 use crate::log::Space;
@@ -44,7 +45,8 @@ mod tests {
         let sizes = |mebibytes: u64| {
             let sizes = Sizes::of(Some(Space { total: mebibytes * MIB, free: 0 }));
             let Sizes { retention, store, checkpoint_bytes } = sizes;
-            [retention.bytes, store.memtable_bytes, store.table_bytes, checkpoint_bytes].map(|bytes| bytes / MIB)
+            [retention.bytes, store.memtable_bytes, store.table_bytes, checkpoint_bytes]
+                .map(|bytes| bytes / MIB)
         };
         assert_eq!(sizes(64), [6, 2, 2, 2]);
         assert_eq!(sizes(1 << 20), [1024, 64, 32, 64]);

@@ -201,7 +201,8 @@ impl Lock {
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
         let owner = format!("{}\n", std::process::id());
-        let noted = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(owner.as_bytes()));
+        let noted =
+            file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(owner.as_bytes()));
         match noted {
             // The lock is held all the same; a full disk must open, to be read.
             Err(error) if error.kind() != io::ErrorKind::StorageFull => Err(failed(error)),

@@ -38,7 +38,8 @@ fn a_log_opens_on_a_full_disk_and_goes_on_when_there_is_room() {
             }
         }
         // The last batch may be cut in the middle of being written.
-        let (at, fault) = (world.fs.operations() + seeded.choose(6) as u64, crate::log::simfs::Fault::CrashMidway);
+        let (at, fault) =
+            (world.fs.operations() + seeded.choose(6) as u64, crate::log::simfs::Fault::CrashMidway);
         if seeded.choose(2) == 0 {
             world.fs.arm(at, fault);
             let _ = world.append(&mut log, &[vec![record(1, 3000), record(2, 3000), record(3, 3000)]]);

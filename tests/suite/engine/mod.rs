@@ -8,5 +8,6 @@ mod drops;
 mod faults;
 mod kit;
 mod model;
+mod nodes;
 mod rules;
 mod scripts;
