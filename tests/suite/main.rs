@@ -35,6 +35,7 @@ mod random;
 mod readme;
 mod refusals;
 mod server_attacks;
+mod server_crowds;
 mod server_end_to_end;
 mod server_full;
 mod server_kill;
