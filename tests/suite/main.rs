@@ -19,6 +19,8 @@ mod cli_client;
 mod cli_completion;
 mod cli_demo;
 mod cli_frames;
+mod cli_import;
+mod cli_import_faults;
 mod cli_record;
 mod client;
 mod command;
