@@ -113,7 +113,9 @@ fn latest_clock(effect: &DecidedEffect) -> u64 {
             let Envelope { clock, fields, .. } = &change.new.envelope;
             fields.iter().fold(*clock, |latest, field| latest.max(field.clock))
         }
-        DecidedEffect::Catalogue(CatalogueEntry::Dropped { clock, .. }) => *clock,
+        DecidedEffect::Catalogue(
+            CatalogueEntry::Dropped { clock, .. } | CatalogueEntry::Node { seen: clock, .. },
+        ) => *clock,
         DecidedEffect::Catalogue(_) | DecidedEffect::Outcome(_) => 0,
     }
 }

@@ -128,7 +128,8 @@ impl Database {
             Err((view, reason)) => Mode::ReadOnly { reason: reason.into(), view },
         };
         let sweeper = Mutex::new(Sweeper::new(settings.sweeping));
-        let database = Self { shared, decider: Mutex::new(decider), mode, sweeper };
+        let (decider, opened) = (Mutex::new(decider), shared.environment.elapsed());
+        let database = Self { shared, decider, mode, sweeper, opened, tended: Mutex::default() };
         Ok((database, Opening { is_new, log: report, replayed }))
     }
 }

@@ -89,7 +89,17 @@ fn fold_entry(
     let batch = fold.batch();
     match entry {
         CatalogueEntry::Collection { number, name } => put(batch, COLLECTIONS, *number, name.as_bytes()),
-        CatalogueEntry::Node { index, node } => put(batch, NODES, *index, node),
+        CatalogueEntry::Node { index, node, seen } => {
+            put(batch, NODES, *index, &[&node[..], &seen.to_be_bytes()].concat());
+        }
+        CatalogueEntry::Forgotten { index: node, highest, .. } => {
+            batch.delete(Key::Catalogue { kind: NODES, number: *node }.encode());
+            // As many as the ledger keeps, each put once.
+            let oldest = highest.saturating_sub(OUTCOMES_KEPT).saturating_add(1);
+            for number in oldest..=*highest {
+                batch.delete_once(Key::Operation { node: *node, number }.encode());
+            }
+        }
         CatalogueEntry::Dropped { number: collection, name, .. } => {
             batch.delete(Key::Catalogue { kind: COLLECTIONS, number: *collection }.encode());
             let collection = *collection;
@@ -232,8 +242,11 @@ pub(super) fn read_catalogue(snapshot: &dyn Snapshot, progress: &Progress) -> Re
                 Key::Catalogue { kind: COLLECTIONS, number } => std::str::from_utf8(payload)
                     .ok()
                     .map(|name| CatalogueEntry::Collection { number, name: name.into() }),
-                Key::Catalogue { number, .. } => {
-                    payload.try_into().ok().map(|node| CatalogueEntry::Node { index: number, node })
+                Key::Catalogue { number: index, .. } => {
+                    let mut rest = payload;
+                    let node = take(&mut rest);
+                    let seen = take(&mut rest).filter(|_| rest.is_empty()).map(u64::from_be_bytes);
+                    node.zip(seen).map(|(node, seen)| CatalogueEntry::Node { index, node, seen })
                 }
                 _ => None,
             };

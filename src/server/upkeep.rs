@@ -128,14 +128,14 @@ impl Duty {
     }
 
     fn try_turn(&mut self, now: Duration) -> Result<(), EngineError> {
-        let Served { database, publication, .. } = &*self.served;
+        let Served { database, publication, nodes, .. } = &*self.served;
         database.tick()?;
         if now < self.resting_until {
             return Ok(());
         }
         if now.saturating_sub(self.maintained) >= MAINTENANCE {
             // One piece a turn: the log's ticks must not wait for all of a large compaction.
-            if !database.maintain()? {
+            if !database.maintain()? && !database.tend_nodes(&|node| nodes.is_connected(node))? {
                 self.maintained = now;
             }
         }

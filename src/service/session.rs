@@ -166,14 +166,14 @@ impl Session {
             let _ = connection.refuse(ErrorCode::UnknownDatabase, &message);
             return Ok(());
         };
-        let node = hello.node.unwrap_or_else(|| self.databases.new_id());
-        let node_decided = match served.database.highest_operation(node.as_bytes()) {
+        let node = hello.node.unwrap_or_else(|| self.databases.new_node(&served));
+        let node_decided = match served.database.welcome(node.as_bytes(), hello.next_operation) {
             Ok(highest) => highest,
             // Nothing is decided, but everything can be read.
             Err(EngineError::ReadOnly(_)) => hello.oldest_unacked.saturating_sub(1),
             Err(EngineError::Stopped(reason)) => return Err(served.publication.fail(&*reason)),
             Err(error) => {
-                let _ = connection.refuse(ErrorCode::Internal, &error.to_string());
+                let _ = connection.refuse(error.code(), &error.to_string());
                 return Ok(());
             }
         };

@@ -9,6 +9,7 @@ mod faults;
 mod fixture;
 mod kit;
 mod model;
+mod nodes;
 mod rules;
 mod scripts;
 mod syscalls;
