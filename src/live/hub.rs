@@ -151,7 +151,8 @@ fn firsts(transactions: &[Arc<Decision>]) -> BTreeMap<u32, u64> {
             DecidedEffect::Write(change) | DecidedEffect::Delete(change) => change.collection,
             DecidedEffect::Catalogue(CatalogueEntry::Dropped { number, .. }) => *number,
             DecidedEffect::Catalogue(CatalogueEntry::Collection { .. }) => CATALOGUE,
-            DecidedEffect::Catalogue(CatalogueEntry::Node { .. }) | DecidedEffect::Outcome(_) => continue,
+            DecidedEffect::Catalogue(CatalogueEntry::Node { .. } | CatalogueEntry::Forgotten { .. })
+            | DecidedEffect::Outcome(_) => continue,
         };
         // Changes of one collection come in runs.
         if latest.replace(collection) != Some(collection) {

@@ -153,7 +153,8 @@ mod tests {
         let changes = watch::Sender::new(0_u64);
         let publication = || {
             let changes = changes.clone();
-            Publication::new(move || changes.send_modify(|count| *count += 1), |_| ())
+            let live = crate::live::Hub::new().source();
+            Publication::new(live, move || changes.send_modify(|count| *count += 1), |_| ())
         };
         let config = Config::new("127.0.0.1:0".parse().unwrap(), Place::Memory, None).unwrap();
         let data = crate::server::data::open(&config, &machine, publication).unwrap();
