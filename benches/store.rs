@@ -21,7 +21,7 @@ use std::time::Instant;
 use blazedb::store::keyspace::Span;
 use blazedb::store::{
     CollectionId, Direction, Fold, Image, Key, Lsm, LsmSettings, Maintained, Memory, Position, Pressure,
-    RecordId, Store, verify,
+    RecordId, Sled, SledSettings, Store, verify,
 };
 
 /// Commits in a group, one record each.
@@ -41,6 +41,9 @@ const SCENARIOS: &[&[&str]] = &[
     &["lsm", "hot", "500000"],
     &["memory", "ordered", "336776"],
     &["memory", "random", "1000000"],
+    &["sled", "ordered", "336776"],
+    &["sled", "random", "336776"],
+    &["lsm", "random", "336776"],
 ];
 
 /// Time-ordered as in an import, in no order, or the same hundred over and over.
@@ -51,8 +54,15 @@ enum Ids {
     Hot,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Backend {
+    Lsm,
+    Memory,
+    Sled,
+}
+
 struct Scenario {
-    is_memory: bool,
+    backend: Backend,
     ids: Ids,
     count: u64,
     is_compressible: bool,
@@ -73,7 +83,12 @@ fn main() {
 
 fn scenario(backend: &str, ids: &str, count: &str, settings: &[String]) -> Scenario {
     let mut scenario = Scenario {
-        is_memory: backend == "memory",
+        backend: match backend {
+            "lsm" => Backend::Lsm,
+            "memory" => Backend::Memory,
+            "sled" => Backend::Sled,
+            other => panic!("no backend {other}"),
+        },
         ids: match ids {
             "ordered" => Ids::Ordered,
             "random" => Ids::Random,
@@ -128,18 +143,23 @@ fn id_of(scenario: &Scenario, number: u64, random: &mut u64) -> RecordId {
 fn run(scenario: &Scenario) {
     let folder = tempfile::tempdir_in("target").unwrap();
     let path = folder.path().join("store");
-    let store: Arc<dyn Store> = if scenario.is_memory {
-        Arc::new(Memory::new())
-    } else {
-        Arc::new(Lsm::open(&path, scenario.settings).unwrap())
-    };
+    fs::create_dir(&path).unwrap();
+    let store = open(scenario, &path);
     fold(scenario, &*store);
-    if !scenario.is_memory {
+    if scenario.backend != Backend::Memory {
         reopen(scenario, store, &path);
     }
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim().to_owned();
     println!("  peak memory {peak}");
+}
+
+fn open(scenario: &Scenario, path: &Path) -> Arc<dyn Store> {
+    match scenario.backend {
+        Backend::Lsm => Arc::new(Lsm::open(path, scenario.settings).unwrap()),
+        Backend::Memory => Arc::new(Memory::new()),
+        Backend::Sled => Arc::new(Sled::open(path, SledSettings::default()).unwrap()),
+    }
 }
 
 /// Folds all records, with maintenance on the same thread and core, whenever it is wanted.
@@ -204,7 +224,7 @@ fn reopen(scenario: &Scenario, store: Arc<dyn Store>, path: &Path) {
     catch_up(&*store);
     drop(store);
     let start = Instant::now();
-    let store = Lsm::open(path, scenario.settings).unwrap();
+    let store = open(scenario, path);
     let opened = start.elapsed();
     println!("  reopened in {opened:.1?}, applied {}", store.applied().seq);
     let mut random = 99;

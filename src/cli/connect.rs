@@ -21,8 +21,8 @@ const URL_VARIABLE: &str = "BLAZEDB_URL";
 /// The option that names the server.
 #[derive(Debug, clap::Args)]
 pub(super) struct Target {
-    /// The server and its database; each part may be left out
-    #[arg(long, global = true, env = URL_VARIABLE, value_name = "URL")]
+    /// The server and its database, for commands that ask one; each part of the URL may be left out
+    #[arg(long, global = true, env = URL_VARIABLE, value_name = "URL", help_heading = "Global options")]
     #[arg(default_value = "blaze://127.0.0.1:25293/main")]
     url: String,
 }

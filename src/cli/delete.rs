@@ -11,7 +11,7 @@ Examples:
   blazedb delete notes 018f3c7a-5b2f-7abc-8def-0123456789ab
   blazedb delete notes 018f3c7a-5b2f-7abc-8def-0123456789ab 018f3c7a-5b2f-7abc-8def-0123456789ac
 
-An id that has no record is passed over: it is as it should be. A deletion that the server refuses is told on stderr,
+An id that has no record is passed over: it is as it should be. A deletion that the server refuses is told on stderr, \
 and the others are done; the exit status is 4 then.";
 
 #[derive(Debug, clap::Args)]

@@ -13,9 +13,10 @@ Examples:
   blazedb drop notes --yes
   blazedb drop notes
 
-Without --yes the name must be typed once more; where nobody can type, nothing is dropped and the exit status is 2.
-Where there is no such collection the exit status is 4. Dropping takes a moment however many records there are; the room
-that they took on the disk comes back afterwards. A record that is put under the name later begins a new collection.";
+Without --yes the name must be typed once more; where nobody can type, nothing is dropped and the exit status is 2. \
+Where there is no such collection the exit status is 4. Dropping takes a moment however many records there are; the room \
+that they took on the disk comes back when the store next merges its files. A record that is put under the name later \
+begins a new collection.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]

@@ -34,10 +34,10 @@ Examples:
   blazedb frames session.blaze
   blazedb frames -o json - < session.blaze
 
-One line a frame (offset, type, payload length, flags, sequence, checksum), then its message.
+One line a frame (offset, type, payload length, flags, sequence, checksum), then its message. \
 After damage the next frame is searched for, and the bytes passed over are counted.
 
-Exit status: 0 when every byte was read and understood, 1 when something was damaged, cut off
+Exit status: 0 when every byte was read and understood, 1 when something was damaged, cut off \
 or unreadable, 2 for a wrong command line.";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

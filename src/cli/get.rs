@@ -9,9 +9,9 @@ use super::{Failure, tell};
 const EXAMPLES: &str = "\
 Examples:
   blazedb get notes 018f3c7a-5b2f-7abc-8def-0123456789ab
-  blazedb get notes -o json 018f3c7a-5b2f-7abc-8def-0123456789ab 018f3c7a-5b2f-7abc-8def-0123456789ac
+  blazedb get notes -o json 018f3c7a-5b2f-7abc-8def-0123456789ab
 
-The records are printed in the order of the ids. An id that has no record is told on stderr, and the exit status is
+The records are printed in the order of the ids. An id that has no record is told on stderr, and the exit status is \
 1 then.";
 
 #[derive(Debug, clap::Args)]

@@ -22,6 +22,7 @@ mod record;
 mod scan;
 mod serve;
 mod stats;
+mod verify;
 mod watch;
 
 use std::fmt::Display;
@@ -30,7 +31,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// One database for an application's records, its live queries and its telemetry.
+/// A self-hosted database of records: the server and its command line in one program.
 #[derive(Debug, Parser)]
 #[command(name = "blazedb", version, arg_required_else_help = true, subcommand_required = true)]
 #[command(after_help = EXAMPLES, max_term_width = HELP_COLUMNS)]
@@ -46,14 +47,15 @@ const HELP_COLUMNS: usize = 100;
 
 const EXAMPLES: &str = "\
 Examples:
+  blazedb demo
+  blazedb serve
   echo '{\"title\":\"Hello\",\"priority\":1}' | blazedb put notes
   blazedb scan notes --limit 10
   blazedb watch notes
   blazedb import flights flights.csv.gz --null NA
   blazedb --url blaze://db.example.org/app stats
   echo '{\"title\":\"Hello\",\"priority\":1}' | blazedb record encode
-  blazedb frames session.blaze
-  blazedb serve
+  blazedb bench insert --clients 64
 
 Exit status:
   0  done
@@ -61,7 +63,7 @@ Exit status:
   2  the command line is wrong
   3  there is no connection to a server
   4  the server refused
-Others are named by the help of the command that has them.
+Others are named by the help of the command that has them. \
 Every failure is told in one line on stderr, with what to do about it.";
 
 #[derive(Debug, Subcommand)]
@@ -84,19 +86,21 @@ enum Command {
     Import(import::Args),
     /// Write the records of a collection into a file
     Export(export::Args),
-    /// Print what the server counts
+    /// Print how many records each collection has
     Stats(stats::Args),
-    /// Turn records into bytes and back
+    /// Turn records into their bytes and back, without a server
     Record(record::Args),
-    /// Print the frames of a capture
+    /// Print the protocol's frames from a capture or a log file
     Frames(frames::FramesArgs),
-    /// Load a server and print throughput and latencies
+    /// Put a server under load and print its throughput and latencies
     Bench(bench::Args),
     /// Run a server
     Serve(serve::Args),
-    /// Run a server with a sample in it and something going on
+    /// Read everything in a data directory again, and accept damage to it
+    Verify(verify::Args),
+    /// Run a server with sample data that changes, to try things on
     Demo(demo::Args),
-    /// Print what a shell needs to complete commands
+    /// Print the script with which a shell completes commands
     Completion(completion::Args),
 }
 
@@ -128,6 +132,8 @@ pub enum ExitStatus {
     StorageFailed = 13,
     /// The server was told twice to stop.
     StoppedAtOnce = 14,
+    /// What is stored is damaged.
+    Damaged = 20,
     /// The user interrupted it (128 and the number of SIGINT, as shells have it).
     Interrupted = 130,
 }
@@ -197,6 +203,7 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::Frames(args) => frames::run(&args),
         Command::Bench(args) => bench::run(&cli.target, args),
         Command::Serve(args) => serve::run(args),
+        Command::Verify(args) => verify::run(&args),
         Command::Demo(args) => demo::run(args),
         Command::Completion(args) => completion::run(&args),
     };
@@ -221,6 +228,20 @@ mod tests {
     #[test]
     fn the_command_tree_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    /// The terminal wraps prose; a line break of the source's in its midst would be a second one.
+    #[test]
+    fn prose_is_one_line_a_paragraph() {
+        fn check(command: &clap::Command) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let is_prose = |line: &str| !line.is_empty() && !line.starts_with(' ') && !line.ends_with(':');
+            for (line, next) in help.lines().zip(help.lines().skip(1)) {
+                assert!(!is_prose(line) || next.is_empty(), "{}: {line}", command.get_name());
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
     }
 
     #[test]

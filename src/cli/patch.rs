@@ -11,7 +11,7 @@ Examples:
   blazedb patch notes 018f3c7a-5b2f-7abc-8def-0123456789ab --set '{\"priority\":2}'
   blazedb patch notes 018f3c7a-5b2f-7abc-8def-0123456789ab --set '{\"done\":true}' --remove draft --remove due
 
-Only fields of the record itself are set and removed, not fields inside fields. Other fields stay as they are, whoever
+Only fields of the record itself are set and removed, not fields inside fields. Other fields stay as they are, whoever \
 changes them meanwhile.";
 
 #[derive(Debug, clap::Args)]

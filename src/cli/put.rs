@@ -23,11 +23,11 @@ Examples:
   blazedb put notes records.ndjson
   blazedb put notes --record '{\"id\":{\"$uuid\":\"018f3c7a-5b2f-7abc-8def-0123456789ab\"},\"title\":\"Hi\"}'
 
-A record replaces the one that has its id; without an id it gets a new one (a UUID of version 7). The ids are
+A record replaces the one that has its id; without an id it gets a new one (a UUID of version 7). The ids are \
 printed in the order of the input, each once its record is on the server's stable storage.
 
-A line that is no record ends the run with exit status 1; what came before it is written. A record that the server
-refuses is told with its line, and the others are written; the exit status is 4 then. 'blazedb record encode --help'
+A line that is no record ends the run with exit status 1; what came before it is written. A record that the server \
+refuses is told with its line, and the others are written; the exit status is 4 then. 'blazedb record encode --help' \
 describes typed JSON.";
 
 /// Records read ahead: what the reader of the file may be in front of the connection.

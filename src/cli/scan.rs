@@ -15,7 +15,7 @@ Examples:
   blazedb scan notes --limit 10 --reverse
   blazedb scan notes --from 018f3c7a-0000-7000-8000-000000000000 -o json
 
-The records are as they were at one moment, in the order of their ids: ids of version 7, which records get that have
+The records are as they were at one moment, in the order of their ids: ids of version 7, which records get that have \
 none of their own, are in the order of time.";
 
 #[derive(Debug, clap::Args)]

@@ -1,4 +1,4 @@
-//! `stats`: what the server counts.
+//! `stats`: how many records there are.
 
 use super::Failure;
 use super::connect::{Target, with_client};
@@ -8,7 +8,10 @@ const EXAMPLES: &str = "\
 Examples:
   blazedb stats
   blazedb stats notes -o json
-  blazedb --url blaze://db.example.org/app stats";
+  blazedb --url blaze://db.example.org/app stats
+
+One record a collection: its database and name, how many records it has, and how many deletions are remembered for \
+clients that were away.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]

@@ -1,6 +1,7 @@
 //! The numbers that stand for names: of collections and of nodes.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::decision::CatalogueEntry;
@@ -14,8 +15,17 @@ pub type Collections = BTreeMap<Box<str>, u32>;
 pub struct Catalogue {
     collections: Arc<Collections>,
     last_collection: u32,
-    nodes: BTreeMap<Id, u32>,
+    nodes: BTreeMap<Id, Node>,
     last_node: u32,
+}
+
+/// A node that has a ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Node {
+    /// Its index.
+    pub index: u32,
+    /// When it was seen, as noted last: a reading of the hybrid logical clock.
+    pub seen: u64,
 }
 
 impl Catalogue {
@@ -31,7 +41,18 @@ impl Catalogue {
 
     /// The index of a node that has a ledger.
     pub fn node(&self, node: &Id) -> Option<u32> {
-        self.nodes.get(node).copied()
+        self.nodes.get(node).map(|node| node.index)
+    }
+
+    /// When a node that has a ledger was seen, as noted last.
+    pub fn seen(&self, node: &Id) -> Option<u64> {
+        self.nodes.get(node).map(|node| node.seen)
+    }
+
+    /// The nodes whose ids are greater than `after`, in their order.
+    pub fn nodes_after(&self, after: Option<Id>) -> impl Iterator<Item = (&Id, &Node)> {
+        let lower = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.nodes.range((lower, Bound::Unbounded))
     }
 
     /// How many nodes have a ledger.
@@ -62,9 +83,12 @@ impl Catalogue {
                 Arc::make_mut(&mut self.collections).insert(name.clone(), *number);
                 self.last_collection = self.last_collection.max(*number);
             }
-            CatalogueEntry::Node { index, node } => {
-                self.nodes.insert(*node, *index);
+            CatalogueEntry::Node { index, node, seen } => {
+                self.nodes.insert(*node, Node { index: *index, seen: *seen });
                 self.last_node = self.last_node.max(*index);
+            }
+            CatalogueEntry::Forgotten { node, .. } => {
+                self.nodes.remove(node);
             }
             CatalogueEntry::Dropped { number, name, .. } => {
                 if self.collection(name) == Some(*number) {

@@ -113,7 +113,9 @@ fn latest_clock(effect: &DecidedEffect) -> u64 {
             let Envelope { clock, fields, .. } = &change.new.envelope;
             fields.iter().fold(*clock, |latest, field| latest.max(field.clock))
         }
-        DecidedEffect::Catalogue(CatalogueEntry::Dropped { clock, .. }) => *clock,
+        DecidedEffect::Catalogue(
+            CatalogueEntry::Dropped { clock, .. } | CatalogueEntry::Node { seen: clock, .. },
+        ) => *clock,
         DecidedEffect::Catalogue(_) | DecidedEffect::Outcome(_) => 0,
     }
 }
@@ -133,7 +135,7 @@ fn ledger(decision: &Decision, head: &TransactionHead<'_>) -> Option<LedgerEntry
 }
 
 /// `None` for what this release cannot read.
-fn decode(sequence: u64, effect: &Effect<'_>) -> Option<DecidedEffect> {
+pub(super) fn decode(sequence: u64, effect: &Effect<'_>) -> Option<DecidedEffect> {
     Some(match effect {
         Effect::Put(record) => DecidedEffect::Write(write(sequence, record, false)?),
         Effect::Patch(record) => DecidedEffect::Write(write(sequence, record, true)?),

@@ -42,6 +42,16 @@ impl Syncer {
     }
 }
 
+impl Committer {
+    /// Notes how long `wait` takes: that is what the leader's thread is lost to others for.
+    fn timed<T>(&self, wait: impl FnOnce() -> T) -> T {
+        let before = self.shared.environment.elapsed();
+        let result = wait();
+        self.shared.note_disk_wait(self.shared.environment.elapsed().saturating_sub(before));
+        result
+    }
+}
+
 impl Fold for Committer {
     fn fold(&self, batch: Sequences) {
         self.shared.fold(batch.last);
@@ -49,6 +59,10 @@ impl Fold for Committer {
 
     fn publish(&self, position: Position) {
         self.shared.publish(position.sequence);
+    }
+
+    fn sync_alone(&self, sync: Unsynced) -> Result<Synced, LogError> {
+        self.timed(|| sync.sync())
     }
 
     fn sync_beside(&self, sync: Unsynced, fold: &mut dyn FnMut()) -> Result<Synced, LogError> {
@@ -64,6 +78,6 @@ impl Fold for Committer {
         }
         fold();
         // The thread ends only with its channel: it always answers.
-        syncer.done.recv().unwrap_or(Err(LogError::Poisoned))
+        self.timed(|| syncer.done.recv().unwrap_or(Err(LogError::Poisoned)))
     }
 }

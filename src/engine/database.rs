@@ -12,19 +12,20 @@
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::codec::{self, Buffers};
 use super::committer::Committer;
 use super::decider::{Answer, Decider, Published, Request};
 use super::decision::Decision;
 use super::error::EngineError;
-use super::outcome::Outcome;
-use super::prepare::prepare;
+use super::outcome::{Outcome, Refusal};
+use super::prepare::{Prepared, prepare};
 use super::record::Id;
 use super::rows::SnapshotView;
 use super::shared::{Shared, lock};
 use super::sweep::Sweeper;
-use crate::log::{GroupCommit, LogError, LogView, Sequences};
+use crate::log::{GroupCommit, LogError, LogView, Need, Sequences};
 use crate::wire::message::Groups;
 use crate::wire::{Clock, Position};
 
@@ -58,6 +59,10 @@ pub struct Database {
     pub(super) decider: Mutex<Decider>,
     pub(super) mode: Mode,
     pub(super) sweeper: Mutex<Sweeper>,
+    /// When it was opened, by the environment's time that never goes back.
+    pub(super) opened: Duration,
+    /// The node that was looked at last.
+    pub(super) tended: Mutex<Option<Id>>,
 }
 
 /// Whether a database takes operations.
@@ -81,42 +86,70 @@ impl Database {
     /// [`EngineError::DiskFull`], [`EngineError::TooManyNodes`], [`EngineError::Read`]. After
     /// [`EngineError::Stopped`] the process must end.
     pub fn submit(&self, submission: &Submission<'_>) -> Result<Ticket, EngineError> {
-        let group = self.writable()?;
         let prepared = prepare(submission.groups);
         let request = Request { node: submission.node, number: submission.number, prepared: &prepared };
+        self.decide(&request, submission.principal, submission.trace)
+    }
+
+    /// Uses a number up for an operation that is refused whatever the state, as one whose payload cannot be read: the
+    /// refusal is its outcome, decided, ordered and kept like any other. `body` is what stands in the payload behind
+    /// number and level, or the groups alone where they can be read.
+    ///
+    /// # Errors
+    /// As [`Database::submit`].
+    pub fn refuse(
+        &self,
+        node: Id,
+        number: u64,
+        body: &[u8],
+        refusal: Refusal,
+    ) -> Result<Ticket, EngineError> {
+        let prepared = Prepared::refused(body, refusal);
+        self.decide(&Request { node, number, prepared: &prepared }, "", None)
+    }
+
+    fn decide(
+        &self,
+        request: &Request<'_>,
+        principal: &str,
+        trace: Option<[u8; 16]>,
+    ) -> Result<Ticket, EngineError> {
+        let group = self.writable()?;
         let mut decider = lock(&self.decider);
         self.shared.check()?;
         let published = self.shared.published();
         let view = SnapshotView(&*published.snapshot);
         let view = Published { sequence: published.sequence, state: &view };
-        let decision = match decider.decide(view, &request, self.shared.environment.unix_ms())? {
+        let decision = match decider.decide(view, request, self.shared.environment.unix_ms())? {
             Answer::Again { outcome, through } => return Ok(Ticket { outcome, through }),
             Answer::Decided(decision) => Arc::new(decision),
         };
-        self.order(group, &decision, submission)?;
+        self.order(group, &decision, principal, trace)?;
         decider.accept(&decision);
         let outcome = decision.ledger.map(|entry| entry.outcome);
         let outcome = outcome.ok_or_else(|| self.shared.stop("a decision without an outcome"))?;
         Ok(Ticket { outcome, through: decision.last_sequence() })
     }
 
-    fn order(
+    pub(super) fn order(
         &self,
         group: &GroupCommit<Committer>,
         decision: &Arc<Decision>,
-        submission: &Submission<'_>,
+        principal: &str,
+        trace: Option<[u8; 16]>,
     ) -> Result<(), EngineError> {
         self.shared.note_clock(decision.clock);
         let buffers = Buffers::of(decision);
-        let head = codec::head(decision, submission.principal, submission.trace);
+        let head = codec::head(decision, principal, trace);
         let effects = codec::effects(decision, &buffers);
         // Whoever leads may fold the transaction before `order` returns.
         self.shared.queue(decision.clone());
         let ordered = group.order(&head, &effects, self.shared.moment());
         let expected = Sequences { first: decision.first_sequence, last: decision.last_sequence() };
-        let lacks_room = matches!(ordered, Err(LogError::DiskFull));
-        if lacks_room != self.lacks_room() {
-            self.shared.lacks_room.store(lacks_room, Ordering::Relaxed);
+        let was_full = matches!(ordered, Err(LogError::DiskFull));
+        // What was taken of the reserve says nothing of room.
+        if was_full != self.lacks_room() && (was_full || Need::of(&effects) == Need::Growth) {
+            self.shared.lacks_room.store(was_full, Ordering::Relaxed);
         }
         match ordered {
             Ok(found) if found == expected => Ok(()),
@@ -160,6 +193,12 @@ impl Database {
         let led = group.lead_if_free(self.shared.moment()).map_err(|error| self.refused(error))?;
         self.shared.check()?;
         Ok(led)
+    }
+
+    /// How long leading a commit is expected to wait for the disk; `None` if nothing waits for one, or someone leads.
+    pub fn commit_wait(&self) -> Option<Duration> {
+        let group = self.writable().ok()?;
+        group.is_free().then(|| self.shared.disk_wait())
     }
 
     /// The highest operation number of a node that was decided, durable or not: what a welcome says.

@@ -14,7 +14,8 @@ use super::decision::{CatalogueEntry, DecidedEffect, Decision};
 use super::draft::{Draft, Stop};
 use super::error::EngineError;
 use super::hybrid_clock::HybridClock;
-use super::limits::{MAX_NODES, OUTCOMES_KEPT};
+use super::limits::{MAX_NODES, NODE_ROWS_IN_TURN, NODES_IN_TURN, OUTCOMES_KEPT};
+use super::node_id::{is_to_be_forgotten, is_to_be_noted};
 use super::outcome::{LedgerEntry, Outcome, Refusal, Verdict};
 use super::prepare::{Item, Prepared};
 use super::record::Id;
@@ -65,6 +66,11 @@ pub struct Decider {
     last_change: u64,
 }
 
+/// The milliseconds of a reading of the hybrid logical clock.
+const fn unix_ms_of(clock: u64) -> u64 {
+    Clock::from_bits(clock).unix_ms()
+}
+
 impl Decider {
     /// A decider that goes on after `last_sequence`, the number of the last effect, and `last_change`, that of the
     /// last effect that changed a record.
@@ -99,7 +105,7 @@ impl Decider {
             return Ok(Answer::Again { outcome, through });
         }
         let clock = self.clock.tick(unix_ms).to_bits();
-        let (node_index, mut effects) = self.registration(request.node)?;
+        let (node_index, mut effects) = self.registration(request.node, clock)?;
         let drafted = match &request.prepared.items {
             Ok(items) => self.draft(published, node_index, clock, effects.len(), items)?,
             Err(refusal) => Err(*refusal),
@@ -127,16 +133,67 @@ impl Decider {
         }))
     }
 
-    /// The index of a node, and the entry of the catalogue that gives it one if it has none.
-    fn registration(&self, node: Id) -> Result<(u32, Vec<DecidedEffect>), EngineError> {
-        if let Some(index) = self.catalogue.node(&node) {
-            return Ok((index, Vec::new()));
+    /// The index of a node, and the entry of the catalogue that gives it one if it has none, or notes that it was seen
+    /// again.
+    fn registration(&self, node: Id, clock: u64) -> Result<(u32, Vec<DecidedEffect>), EngineError> {
+        let entry = |index| DecidedEffect::Catalogue(CatalogueEntry::Node { index, node, seen: clock });
+        if let (Some(index), Some(seen)) = (self.catalogue.node(&node), self.catalogue.seen(&node)) {
+            let is_old = is_to_be_noted(&node, unix_ms_of(seen), unix_ms_of(clock));
+            return Ok((index, if is_old { vec![entry(index)] } else { Vec::new() }));
         }
         if self.catalogue.nodes() >= MAX_NODES {
             return Err(EngineError::TooManyNodes);
         }
         let index = self.catalogue.last_node().saturating_add(1);
-        Ok((index, vec![DecidedEffect::Catalogue(CatalogueEntry::Node { index, node })]))
+        Ok((index, vec![entry(index)]))
+    }
+
+    /// Looks at some nodes behind `after`: notes that those that are connected were seen, and, if it `forgets`,
+    /// forgets those that were not for long. Returns what is decided of them, and behind which node to go on; `None` for all over again.
+    ///
+    /// # Errors
+    /// [`EngineError::Read`].
+    pub fn tend(
+        &mut self,
+        published: Published<'_>,
+        unix_ms: u64,
+        after: Option<Id>,
+        is_connected: &dyn Fn(&Id) -> bool,
+        forgets: bool,
+    ) -> Result<(Option<Decision>, Option<Id>), EngineError> {
+        self.overlay.prune(published.sequence);
+        let now = unix_ms_of(self.clock.last().to_bits()).max(unix_ms);
+        let (mut noted, mut forgotten, mut rows) = (Vec::new(), Vec::new(), 0_u64);
+        let (mut looked_at, mut cursor) = (0_usize, None);
+        for (node, entry) in self.catalogue.nodes_after(after).take(NODES_IN_TURN) {
+            (looked_at, cursor) = (looked_at.saturating_add(1), Some(*node));
+            let seen = unix_ms_of(entry.seen);
+            if is_connected(node) {
+                if is_to_be_noted(node, seen, now) {
+                    noted.push((entry.index, *node));
+                    rows = rows.saturating_add(1);
+                }
+            } else if forgets && is_to_be_forgotten(node, seen, now) {
+                let highest = self.overlay.highest(entry.index, published.state)?;
+                forgotten.push(CatalogueEntry::Forgotten { index: entry.index, node: *node, highest });
+                rows = rows.saturating_add(highest.min(OUTCOMES_KEPT)).saturating_add(1);
+            }
+            if rows >= NODE_ROWS_IN_TURN {
+                break;
+            }
+        }
+        let is_round = looked_at < NODES_IN_TURN && rows < NODE_ROWS_IN_TURN;
+        let cursor = cursor.filter(|_| !is_round);
+        if rows == 0 {
+            return Ok((None, cursor));
+        }
+        let clock = self.clock.tick(unix_ms).to_bits();
+        let noted = noted.into_iter().map(|(index, node)| CatalogueEntry::Node { index, node, seen: clock });
+        let effects = noted.chain(forgotten).map(DecidedEffect::Catalogue).collect();
+        let first_sequence = self.next_sequence;
+        let decision =
+            Decision { node: Id::default(), node_index: 0, ledger: None, first_sequence, clock, effects };
+        Ok((Some(decision), cursor))
     }
 
     /// Counts a decision in: later ones see it. It must be the last one decided.
@@ -145,6 +202,9 @@ impl Decider {
         for (sequence, effect) in decision.numbered() {
             if let DecidedEffect::Catalogue(entry) = effect {
                 self.catalogue.take(entry);
+            }
+            if let DecidedEffect::Catalogue(CatalogueEntry::Forgotten { index, .. }) = effect {
+                self.overlay.forget(*index);
             }
             if effect.is_change() {
                 self.last_change = sequence;

@@ -62,12 +62,23 @@ pub enum CatalogueEntry {
         /// Its name.
         name: Box<str>,
     },
-    /// A node's first operation was decided.
+    /// A node's first operation was decided, or it was seen again.
     Node {
         /// Its index, from 1.
         index: u32,
         /// Its id.
         node: Id,
+        /// The hybrid logical clock at which it was seen.
+        seen: u64,
+    },
+    /// A node was forgotten: it and the outcomes of its operations are gone.
+    Forgotten {
+        /// Its index, which is never used again: records name it.
+        index: u32,
+        /// Its id.
+        node: Id,
+        /// The highest of its numbers that was decided.
+        highest: u64,
     },
     /// A collection was dropped: it and all its records are gone from here on.
     Dropped {
@@ -88,15 +99,19 @@ const EFFECT_HEAD_BYTES: usize = 64;
 const COLLECTION: u8 = 1;
 const NODE: u8 = 2;
 const DROPPED: u8 = 3;
+const FORGOTTEN: u8 = 4;
 
 impl CatalogueEntry {
-    /// The entry as the log carries it: kind u8, number u32, then the name or the node's id; of a dropped collection
-    /// clock u64, node u32 and its name.
+    /// The entry as the log carries it: kind u8, number u32, then the name; the node's id and clock u64; of a dropped
+    /// collection clock u64, node u32 and its name; of a forgotten node its id and highest number u64.
     pub fn to_bytes(&self) -> Vec<u8> {
         let head = |kind: u8, number: &u32| [&[kind][..], &number.to_be_bytes()].concat();
         match self {
             Self::Collection { number, name } => [&head(COLLECTION, number), name.as_bytes()].concat(),
-            Self::Node { index, node } => [&head(NODE, index), &node[..]].concat(),
+            Self::Node { index, node, seen } => [&head(NODE, index), &node[..], &seen.to_be_bytes()].concat(),
+            Self::Forgotten { index, node, highest } => {
+                [&head(FORGOTTEN, index), &node[..], &highest.to_be_bytes()].concat()
+            }
             Self::Dropped { number, name, clock, node } => {
                 let stamp = [&clock.to_be_bytes()[..], &node.to_be_bytes()].concat();
                 [&head(DROPPED, number), &stamp[..], name.as_bytes()].concat()
@@ -109,9 +124,21 @@ impl CatalogueEntry {
         let (&kind, mut rest) = bytes.split_first()?;
         let number = u32::from_be_bytes(take(&mut rest)?);
         let text = |bytes| Some(std::str::from_utf8(bytes).ok()?.into());
+        let node_and_number = |mut rest: &[u8]| {
+            let node: Id = take(&mut rest)?;
+            let number = u64::from_be_bytes(take(&mut rest)?);
+            rest.is_empty().then_some((node, number))
+        };
         Some(match kind {
             COLLECTION => Self::Collection { number, name: text(rest)? },
-            NODE => Self::Node { index: number, node: rest.try_into().ok()? },
+            NODE => {
+                let (node, seen) = node_and_number(rest)?;
+                Self::Node { index: number, node, seen }
+            }
+            FORGOTTEN => {
+                let (node, highest) = node_and_number(rest)?;
+                Self::Forgotten { index: number, node, highest }
+            }
             DROPPED => {
                 let clock = u64::from_be_bytes(take(&mut rest)?);
                 let node = u32::from_be_bytes(take(&mut rest)?);
@@ -171,11 +198,13 @@ mod tests {
     #[test]
     fn entries_of_the_catalogue_are_their_bytes() {
         let collection = CatalogueEntry::Collection { number: 0x0102, name: "people".into() };
-        let node = CatalogueEntry::Node { index: 3, node: *b"ABCDEFGHIJKLMNOP" };
+        let node = CatalogueEntry::Node { index: 3, node: *b"ABCDEFGHIJKLMNOP", seen: 0x0708 };
+        let forgotten = CatalogueEntry::Forgotten { index: 3, node: *b"ABCDEFGHIJKLMNOP", highest: 9 };
         let dropped = CatalogueEntry::Dropped { number: 4, name: "people".into(), clock: 0x0506, node: 7 };
         for (entry, bytes) in [
             (collection, &b"\x01\0\0\x01\x02people"[..]),
-            (node, b"\x02\0\0\0\x03ABCDEFGHIJKLMNOP"),
+            (node, b"\x02\0\0\0\x03ABCDEFGHIJKLMNOP\0\0\0\0\0\0\x07\x08"),
+            (forgotten, b"\x04\0\0\0\x03ABCDEFGHIJKLMNOP\0\0\0\0\0\0\0\x09"),
             (dropped, b"\x03\0\0\0\x04\0\0\0\0\0\0\x05\x06\0\0\0\x07people"),
         ] {
             assert_eq!(entry.to_bytes(), bytes);

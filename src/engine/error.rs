@@ -18,7 +18,7 @@ pub enum EngineError {
     #[error("the database stopped: {0}; end the process and start it again")]
     Stopped(Arc<str>),
     /// The operator's: the log or the store is damaged, the database only reads until the damage is accepted.
-    #[error("the database is read-only: {0}; run verify")]
+    #[error("the database is read-only: {0}")]
     ReadOnly(Arc<str>),
     /// The operator's: no room on the disk. Nothing has changed.
     #[error("the disk is full; free some space, writes resume by themselves")]

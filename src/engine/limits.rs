@@ -37,6 +37,31 @@ pub const SWEEP_CHUNKS: usize = 16;
 /// The most nodes that have a ledger: all their ids are held in memory, some 50 bytes each.
 pub const MAX_NODES: usize = 1_000_000;
 
+/// After how long unseen an ephemeral node is forgotten, one whose client named no id: such clients do not mean to come
+/// back, but for a network that broke.
+pub const EPHEMERAL_UNSEEN: Duration = Duration::from_secs(3600);
+
+/// After how long unseen any other node is forgotten: a device that was in a drawer for a month starts anew.
+pub const NODE_UNSEEN: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// How old the note may be of when an ephemeral node was seen, as long as it is: a sixth of what it is good for.
+pub const EPHEMERAL_NOTED_AFTER: Duration = Duration::from_secs(600);
+
+/// The same of any other node: a note a day costs nothing.
+pub const NODE_NOTED_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+/// For how long after it was opened a database forgets no node: clients that its own absence kept away come back first.
+pub const FORGETS_AFTER: Duration = Duration::from_secs(3600);
+
+/// How far the clock may be ahead by which a client made its node's id.
+pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(3600);
+
+/// How many nodes are looked at in one turn of upkeep: a million in a few minutes.
+pub const NODES_IN_TURN: usize = 1024;
+
+/// About how many rows one turn may write and remove: forgetting a node removes up to [`OUTCOMES_KEPT`].
+pub const NODE_ROWS_IN_TURN: u64 = 4 * OUTCOMES_KEPT;
+
 /// How many nodes' highest numbers the decider remembers; others are read from the store again.
 pub const MAX_REMEMBERED_NODES: usize = 16_384;
 

@@ -8,11 +8,14 @@
 //! | `view`, `rows`, `codec` | what a decision is made against; decisions as rows and as effects of the log |
 //! | `database`, `committer`, `shared` | the commit path: decide, append, sync beside the fold, publish |
 //! | `opening`, `marker`, `upkeep`, `retention` | opening and replay, checkpoints, trimming, verification |
+//! | `node_id`, `nodes` | nodes that come, are seen, and are forgotten |
 //! | `drops`, `sweep` | dropped collections: what is remembered of them, and how their rows go |
+//! | `acceptance` | going on without what damage destroyed |
 //! | `read`, `changes`, `feed` | snapshots, scans, changes from a position on |
 //!
 //! This module knows nothing of connections and frames; it reads no clock and no disk by itself.
 
+mod acceptance;
 mod catalogue;
 mod changes;
 mod codec;
@@ -28,6 +31,8 @@ mod feed;
 mod hybrid_clock;
 pub mod limits;
 mod marker;
+mod node_id;
+mod nodes;
 mod opening;
 mod outcome;
 mod patch;
@@ -41,7 +46,8 @@ mod sweep;
 mod upkeep;
 mod view;
 
-pub use catalogue::{Catalogue, Collections};
+pub use acceptance::{Damaged, LogCheck};
+pub use catalogue::{Catalogue, Collections, Node};
 pub use changes::{AllChanges, LatestChange, LatestChanges};
 pub use database::{Database, Submission, Ticket};
 pub use decider::{Answer, Decider, Published, Request};
@@ -51,6 +57,7 @@ pub use error::EngineError;
 pub use feed::Next;
 pub use hybrid_clock::HybridClock;
 pub use marker::FORMAT_FILE;
+pub use node_id::new_node_id;
 pub use opening::{Opening, Settings};
 pub use outcome::{LedgerEntry, Outcome, Refusal, Verdict};
 pub use prepare::{Act, Item, Prepared, prepare};

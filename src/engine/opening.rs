@@ -31,6 +31,8 @@ pub struct Settings {
     pub segment_bytes: u32,
     /// The most bytes of recent changes held in memory.
     pub feed_bytes: usize,
+    /// What an operator is told to do about damage that makes the database read-only.
+    pub advice: String,
     /// How fast dropped collections are swept; the default except in tests.
     pub sweeping: Sweeping,
     /// Who is told of publications.
@@ -44,6 +46,7 @@ impl Default for Settings {
             retention: Retention::default(),
             segment_bytes: SEGMENT_BYTES,
             feed_bytes: MAX_FEED_BYTES,
+            advice: "run verify".to_owned(),
             sweeping: Sweeping::default(),
             listener: None,
         }
@@ -76,37 +79,26 @@ impl Database {
         settings: Settings,
     ) -> Result<(Self, Opening), EngineError> {
         let (marker, is_new) = read_or_make_marker(&*log_directory, &*environment, settings.create)?;
-        let snapshot = store.snapshot();
-        let progress = rows::read_progress(&*snapshot)?;
-        if progress.is_some_and(|progress| progress.database != marker.database) {
-            return Err(EngineError::Unusable(
-                "the store belongs to another database: move it away".to_owned(),
-            ));
-        }
-        let progress = Progress { database: marker.database, ..progress.unwrap_or_default() };
-        let folding = Folding {
-            catalogue: rows::read_catalogue(&*snapshot, &progress)?,
-            drops: Arc::new(rows::read_drops(&*snapshot, &progress)?),
-            progress,
-            marks: Marks::new(settings.retention, rows::read_marks(&*snapshot)?),
-            folded: Vec::new(),
-        };
-        drop(snapshot);
+        let folding = read_folding(&*store, &marker, settings.retention)?;
         let applied = store.applied().seq;
         let (log, report) =
             match open_log(&log_directory, &marker, applied, &environment, settings.segment_bytes)? {
                 Opened::ReadWrite(log, report) => (Ok(log), Some(report)),
                 Opened::ReadOnly(view, damage) => (Err((view, damage.to_string())), None),
             };
-        if !marker.is_ready {
-            Marker { is_ready: true, ..marker }.write(&*log_directory)?;
-        }
-        let view = match &log {
-            Ok(log) => log.view(),
-            Err((view, _)) => view.clone(),
+        let (view, epoch) = match &log {
+            Ok(log) => (log.view(), log.epoch()),
+            Err((view, _)) => (view.clone(), view.epoch().unwrap_or(0).max(marker.epoch)),
         };
-        let mut replay = Replay::new(&*store, marker.epoch, folding);
+        // A crash may have come between an acceptance of damage and its note here.
+        if log.is_ok() && (!marker.is_ready || epoch > marker.epoch) {
+            Marker { is_ready: true, epoch, ..marker }.write(&*log_directory)?;
+        }
+        let mut replay = Replay::new(&*store, epoch, folding);
         let (replayed, problem) = replay_log(&view, applied, &mut replay)?;
+        if let (Ok(log), None) = (&log, &problem) {
+            replay.enter_epoch(log)?;
+        }
         let folding = replay.finish()?;
         let sequence = store.applied().seq;
         let log = match (log, problem) {
@@ -117,12 +109,13 @@ impl Database {
             }
             (log, _) => log,
         };
+        let log = log.map_err(|(view, reason)| (view, format!("{reason}; {}", settings.advice)));
         let clock = folding.progress.clock.max(report.as_ref().map_or(0, |report| report.hlc));
         let last_change = folding.progress.last_change;
         let decider = Decider::new(folding.catalogue.clone(), Clock::from_bits(clock), sequence, last_change);
         let start = Start {
             database: marker.database,
-            epoch: marker.epoch,
+            epoch,
             clock,
             sequence,
             folding,
@@ -135,7 +128,8 @@ impl Database {
             Err((view, reason)) => Mode::ReadOnly { reason: reason.into(), view },
         };
         let sweeper = Mutex::new(Sweeper::new(settings.sweeping));
-        let database = Self { shared, decider: Mutex::new(decider), mode, sweeper };
+        let (decider, opened) = (Mutex::new(decider), shared.environment.elapsed());
+        let database = Self { shared, decider, mode, sweeper, opened, tended: Mutex::default() };
         Ok((database, Opening { is_new, log: report, replayed }))
     }
 }
@@ -169,6 +163,32 @@ fn new_id(environment: &dyn Environment) -> Id {
     uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid().into_bytes()
 }
 
+/// What a store that stands somewhere is folded on with.
+pub(super) fn read_folding(
+    store: &dyn Store,
+    marker: &Marker,
+    retention: Retention,
+) -> Result<Folding, EngineError> {
+    let snapshot = store.snapshot();
+    let progress = rows::read_progress(&*snapshot)?;
+    if progress.is_some_and(|progress| progress.database != marker.database) {
+        return Err(EngineError::Unusable("the store belongs to another database: move it away".to_owned()));
+    }
+    let progress = Progress { database: marker.database, ..progress.unwrap_or_default() };
+    Ok(Folding {
+        catalogue: rows::read_catalogue(&*snapshot, &progress)?,
+        drops: Arc::new(rows::read_drops(&*snapshot, &progress)?),
+        progress,
+        marks: Marks::new(retention, rows::read_marks(&*snapshot)?),
+        folded: Vec::new(),
+    })
+}
+
+/// Whose log it is.
+pub(super) const fn identity_of(marker: &Marker) -> Identity {
+    Identity { database: marker.database, partition: 0, epoch: marker.epoch }
+}
+
 fn open_log(
     fs: &Arc<dyn Filesystem>,
     marker: &Marker,
@@ -176,7 +196,7 @@ fn open_log(
     environment: &Arc<dyn Environment>,
     segment_bytes: u32,
 ) -> Result<Opened, EngineError> {
-    let identity = Identity { database: marker.database, partition: 0, epoch: marker.epoch };
+    let identity = identity_of(marker);
     let options = || {
         let environment = environment.clone();
         Options { segment_bytes, ..Options::new(identity, applied, Box::new(move || environment.random())) }
@@ -188,7 +208,14 @@ fn open_log(
             Err(error) => return Err(error.into()),
             Ok(log) => {
                 let tail = crate::log::Tail::Clean;
-                let report = Report { segments: 0, last_sequence: 0, hlc: 0, tail, lacks_room: false };
+                let report = Report {
+                    epoch: marker.epoch,
+                    segments: 0,
+                    last_sequence: 0,
+                    hlc: 0,
+                    tail,
+                    lacks_room: false,
+                };
                 return Ok(Opened::ReadWrite(Box::new(log), report));
             }
         }

@@ -58,6 +58,13 @@ pub enum Act<'a> {
     Drop,
 }
 
+impl Prepared<'_> {
+    /// An operation that is refused whatever the state: nobody can read its body, or nobody can do what it asks for.
+    pub(super) fn refused(body: &[u8], refusal: Refusal) -> Self {
+        Self { body_hash: hash(body), items: Err(refusal) }
+    }
+}
+
 /// Checks an operation's body by itself.
 pub fn prepare(groups: Groups<'_>) -> Prepared<'_> {
     let body_hash = hash(groups.as_bytes());

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::catalogue::Catalogue;
-use super::decision::{CatalogueEntry, DecidedEffect, Decision};
+use super::decision::{CatalogueEntry, DecidedEffect, Decision, RecordWrite};
 use super::drops::{Dropped, Drops};
 use super::error::EngineError;
 use super::limits::OUTCOMES_KEPT;
@@ -41,21 +41,27 @@ fn progress_key() -> EncodedKey {
     Key::Catalogue { kind: DATABASE, number: 0 }.encode()
 }
 
+/// Where what a record was before a change is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Before {
+    /// In the decision, which was made on it.
+    InDecision,
+    /// In the store: a decision that was read from the log does not hold it.
+    InStore,
+}
+
 /// Folds a decision, all but the [`Progress`].
 pub(super) fn fold_decision(
     fold: &mut Fold<'_>,
     catalogue: &mut Catalogue,
     drops: &mut Arc<Drops>,
     decision: &Decision,
+    before: Before,
 ) -> Result<(), StoreError> {
     for (sequence, effect) in decision.numbered() {
         match effect {
             DecidedEffect::Write(change) | DecidedEffect::Delete(change) => {
-                let envelope = change.new.envelope.to_bytes();
-                let content = change.new.content.as_ref();
-                let record = content.map(|content| (&*content.bytes, content.crc));
-                let image = Image { envelope: &envelope, record };
-                fold.record(sequence, CollectionId::new(change.collection)?, change.id, image)?;
+                fold_change(fold, sequence, change, before)?;
             }
             DecidedEffect::Catalogue(entry) => {
                 catalogue.take(entry);
@@ -83,7 +89,17 @@ fn fold_entry(
     let batch = fold.batch();
     match entry {
         CatalogueEntry::Collection { number, name } => put(batch, COLLECTIONS, *number, name.as_bytes()),
-        CatalogueEntry::Node { index, node } => put(batch, NODES, *index, node),
+        CatalogueEntry::Node { index, node, seen } => {
+            put(batch, NODES, *index, &[&node[..], &seen.to_be_bytes()].concat());
+        }
+        CatalogueEntry::Forgotten { index: node, highest, .. } => {
+            batch.delete(Key::Catalogue { kind: NODES, number: *node }.encode());
+            // As many as the ledger keeps, each put once.
+            let oldest = highest.saturating_sub(OUTCOMES_KEPT).saturating_add(1);
+            for number in oldest..=*highest {
+                batch.delete_once(Key::Operation { node: *node, number }.encode());
+            }
+        }
         CatalogueEntry::Dropped { number: collection, name, .. } => {
             batch.delete(Key::Catalogue { kind: COLLECTIONS, number: *collection }.encode());
             let collection = *collection;
@@ -109,6 +125,30 @@ pub(super) fn finish_drop(batch: &mut Batch, drops: &mut Drops, sequence: u64) {
     if let Some(dropped) = drops.mark_swept(sequence) {
         put(batch, DROPS, dropped.collection, &dropped.to_bytes());
     }
+}
+
+fn fold_change(
+    fold: &mut Fold<'_>,
+    sequence: u64,
+    change: &RecordWrite,
+    before: Before,
+) -> Result<(), StoreError> {
+    let collection = CollectionId::new(change.collection)?;
+    let envelope = change.new.envelope.to_bytes();
+    let image = image(&envelope, &change.new);
+    match (before, &change.old) {
+        (Before::InStore, _) => fold.record(sequence, collection, change.id, image),
+        (Before::InDecision, None) => fold.record_after(sequence, collection, change.id, image, None),
+        (Before::InDecision, Some(old)) => {
+            let envelope = old.envelope.to_bytes();
+            let old = (old.sequence, self::image(&envelope, old));
+            fold.record_after(sequence, collection, change.id, image, Some(old))
+        }
+    }
+}
+
+fn image<'a>(envelope: &'a [u8], record: &'a StoredRecord) -> Image<'a> {
+    Image { envelope, record: record.content.as_ref().map(|content| (&*content.bytes, content.crc)) }
 }
 
 /// Folds how far the database came: id, clock u64, last change u64, last collection u32, last node u32, last drop that is
@@ -202,8 +242,11 @@ pub(super) fn read_catalogue(snapshot: &dyn Snapshot, progress: &Progress) -> Re
                 Key::Catalogue { kind: COLLECTIONS, number } => std::str::from_utf8(payload)
                     .ok()
                     .map(|name| CatalogueEntry::Collection { number, name: name.into() }),
-                Key::Catalogue { number, .. } => {
-                    payload.try_into().ok().map(|node| CatalogueEntry::Node { index: number, node })
+                Key::Catalogue { number: index, .. } => {
+                    let mut rest = payload;
+                    let node = take(&mut rest);
+                    let seen = take(&mut rest).filter(|_| rest.is_empty()).map(u64::from_be_bytes);
+                    node.zip(seen).map(|(node, seen)| CatalogueEntry::Node { index, node, seen })
                 }
                 _ => None,
             };

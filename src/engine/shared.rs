@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 use super::catalogue::{Catalogue, Collections};
 use super::decision::Decision;
@@ -12,9 +13,9 @@ use super::error::EngineError;
 use super::feed::Feed;
 use super::record::Id;
 use super::retention::Marks;
-use super::rows::{self, Progress};
+use super::rows::{self, Before, Progress};
 use super::sweep::Leavings;
-use crate::log::Moment;
+use crate::log::{Log, Moment};
 use crate::store::{self, Batch, Fold, Maintained, Pressure, Snapshot, Store};
 use crate::wire::Position;
 
@@ -53,6 +54,8 @@ pub(super) struct Shared {
     pub(super) lacks_room: AtomicBool,
     /// The last clock given out.
     clock: AtomicU64,
+    /// A moving mean of how long a leader waits for the disk, in nanoseconds.
+    disk_wait: AtomicU64,
     listener: Option<Arc<dyn Listener>>,
 }
 
@@ -107,6 +110,7 @@ impl Shared {
             failure: OnceLock::new(),
             lacks_room: AtomicBool::new(lacks_room),
             clock: AtomicU64::new(clock),
+            disk_wait: AtomicU64::new(0),
             listener,
         }
     }
@@ -126,6 +130,17 @@ impl Shared {
 
     pub(super) fn note_clock(&self, clock: u64) {
         self.clock.fetch_max(clock, Ordering::AcqRel);
+    }
+
+    pub(super) fn note_disk_wait(&self, wait: Duration) {
+        let mean = self.disk_wait.load(Ordering::Relaxed);
+        let wait = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
+        // An eighth of the new, seven of the old.
+        self.disk_wait.store(mean.saturating_sub(mean / 8).saturating_add(wait / 8), Ordering::Relaxed);
+    }
+
+    pub(super) fn disk_wait(&self) -> Duration {
+        Duration::from_nanos(self.disk_wait.load(Ordering::Relaxed))
     }
 
     /// An error once the database has stopped.
@@ -179,7 +194,7 @@ impl Shared {
             decided.drain(..count).collect::<Vec<_>>()
         };
         let mut folding = lock(&self.folding);
-        folding.apply(&*self.store, self.epoch, &decisions)?;
+        folding.apply(&*self.store, self.epoch, &decisions, Before::InDecision)?;
         folding.folded.extend(decisions);
         Ok(())
     }
@@ -260,12 +275,13 @@ impl Folding {
         store: &dyn Store,
         epoch: u32,
         decisions: &[Arc<Decision>],
+        before: Before,
     ) -> Result<(), EngineError> {
         let Some(last) = decisions.last() else { return Ok(()) };
         let position = store::Position { epoch, seq: last.last_sequence() };
         let mut fold = Fold::new(store, position);
         for decision in decisions {
-            rows::fold_decision(&mut fold, &mut self.catalogue, &mut self.drops, decision)?;
+            rows::fold_decision(&mut fold, &mut self.catalogue, &mut self.drops, decision, before)?;
             self.progress.take(decision);
         }
         self.progress.note_given(&self.catalogue, &self.drops);
@@ -309,7 +325,7 @@ impl<'a> Replay<'a> {
     fn fold(&mut self) -> Result<(), EngineError> {
         let Some(last) = self.waiting.last() else { return Ok(()) };
         let position = store::Position { epoch: self.epoch, seq: last.last_sequence() };
-        self.folding.apply(self.store, self.epoch, &self.waiting)?;
+        self.folding.apply(self.store, self.epoch, &self.waiting, Before::InStore)?;
         self.store.set_durable(position);
         self.store.publish(position)?;
         while self.store.pressure() == Pressure::Stalled {
@@ -323,6 +339,23 @@ impl<'a> Replay<'a> {
         self.waiting.clear();
         self.waiting_bytes = 0;
         Ok(())
+    }
+
+    /// Brings the store to where the log's epoch begins, if the log holds nothing of it yet: the numbers before are not
+    /// used.
+    pub(super) fn enter_epoch(&mut self, log: &Log) -> Result<(), EngineError> {
+        self.fold()?;
+        let before = log.next_sequence().saturating_sub(1);
+        let is_empty = log.epoch_begins() == log.next_sequence();
+        if !is_empty || self.store.applied().seq >= before {
+            return Ok(());
+        }
+        let position = store::Position { epoch: self.epoch, seq: before };
+        let mut fold = Fold::new(self.store, position);
+        rows::fold_progress(&mut fold, &self.folding.progress);
+        self.store.apply(fold.finish())?;
+        self.store.set_durable(position);
+        Ok(self.store.publish(position)?)
     }
 
     /// Folds the rest; returns what a database goes on with.

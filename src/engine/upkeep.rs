@@ -65,9 +65,17 @@ impl Database {
     /// # Errors
     /// [`EngineError::Read`]. Damage is part of the report.
     pub fn verify(&self) -> Result<VerifyReport, EngineError> {
+        self.verify_with(&mut |_| {})
+    }
+
+    /// [`Database::verify`], which tells `progress` how many rows were read, row by row.
+    ///
+    /// # Errors
+    /// As [`Database::verify`].
+    pub fn verify_with(&self, progress: &mut dyn FnMut(u64)) -> Result<VerifyReport, EngineError> {
         let published = self.shared.published();
         let half_gone = rows::read_half_gone(&*published.snapshot)?;
-        let mut report = store::verify_except(&*published.snapshot, &half_gone)?;
+        let mut report = store::verify_with(&*published.snapshot, &half_gone, progress)?;
         let mut wrong = |what: String| {
             report.wrong = report.wrong.saturating_add(1);
             report.findings.push(what);

@@ -89,6 +89,11 @@ impl Overlay {
         }
     }
 
+    /// Forgets a node.
+    pub(super) fn forget(&mut self, node: u32) {
+        self.nodes.remove(&node);
+    }
+
     /// Forgets what the published state now says itself: everything up to `published`.
     pub(super) fn prune(&mut self, published: u64) {
         self.published = published;

@@ -65,6 +65,13 @@ impl Filesystem for Disk {
         fs::remove_file(self.path.join(name))
     }
 
+    fn set_aside(&self, from: &str, folder: &str, to: &str) -> io::Result<()> {
+        let folder = self.path.join(folder);
+        make_directories(&folder)?;
+        fs::rename(self.path.join(from), folder.join(to))?;
+        OsFile::open(folder)?.sync_all()
+    }
+
     fn sync_dir(&self) -> io::Result<()> {
         self.directory.sync_all()
     }
@@ -72,7 +79,11 @@ impl Filesystem for Disk {
     fn list(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.path)? {
-            if let Ok(name) = entry?.file_name().into_string() {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                continue;
+            }
+            if let Ok(name) = entry.file_name().into_string() {
                 names.push(name);
             }
         }
@@ -82,7 +93,8 @@ impl Filesystem for Disk {
     fn space(&self) -> Option<Space> {
         let found = rustix::fs::fstatvfs(&self.directory).ok()?;
         let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
-        Some(Space { total: bytes(found.f_blocks), free: bytes(found.f_bavail) })
+        // Some file systems do not say.
+        (found.f_blocks > 0).then(|| Space { total: bytes(found.f_blocks), free: bytes(found.f_bavail) })
     }
 }
 
@@ -128,7 +140,11 @@ mod tests {
         let mut bytes = [9; 8];
         assert_eq!(disk.open("1.log").unwrap().read_at(1, &mut bytes).unwrap(), 5);
         assert_eq!(bytes, *b"\0\0abc\x09\x09\x09");
-        disk.unlink("1.log").unwrap();
+        disk.set_aside("1.log", "kept", "one").unwrap();
+        assert!(disk.list().unwrap().is_empty());
+        assert_eq!(fs::read(path.join("a/b/kept/one")).unwrap(), *b"\0\0\0abc");
+        drop(disk.create("2.log").unwrap());
+        disk.unlink("2.log").unwrap();
         assert!(disk.list().unwrap().is_empty());
         fs::remove_dir_all(path).unwrap();
     }

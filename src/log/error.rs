@@ -153,6 +153,14 @@ pub enum DamageKind {
         /// The last one of the store.
         applied: u64,
     },
+    /// The segments of an epoch that the database has reached are gone.
+    #[error("the log ends in epoch {found}, the database is in epoch {expected}")]
+    EndsBelowEpoch {
+        /// The epoch of the last segment.
+        found: u32,
+        /// The database's.
+        expected: u32,
+    },
     /// The log begins after what the store has applied.
     #[error("the log begins at sequence {first}, the store has applied {applied}")]
     BeginsAboveApplied {

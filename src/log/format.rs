@@ -35,9 +35,10 @@ pub(crate) struct SegmentHeader {
     pub(crate) bytes: u32,
     /// Random; every commit of this segment carries it.
     pub(crate) salt: u64,
-    /// Where in the predecessor the log goes on here.
+    /// Where in the predecessor the log goes on here; [`Location::NONE`] if it begins here.
     pub(crate) prev: Location,
-    /// The chain at `prev`.
+    /// The chain at `prev`. Where the log begins anew after an accepted damage, the number of the last effect that the
+    /// store held then, in which the chain begins.
     pub(crate) chain: u64,
     /// The offset up to which this segment was on stable storage before it got its name.
     pub(crate) durable_end: u32,
@@ -82,6 +83,16 @@ impl SegmentHeader {
         Self::parse_fields(reader).filter(Self::is_in_range).ok_or(HeaderFault::Invalid)
     }
 
+    /// Whether an acceptance of damage cut the log in the segment `before` to go on in this one.
+    pub(crate) const fn begins_epoch_after(&self, before: &Self) -> bool {
+        self.identity.epoch > before.identity.epoch && self.prev.segment == before.segment
+    }
+
+    /// The number of the last effect that the store must hold if this is the oldest segment.
+    pub(crate) const fn needs(&self) -> u64 {
+        if self.prev.segment == 0 { self.chain } else { self.first_sequence.saturating_sub(1) }
+    }
+
     fn parse_fields(mut reader: Reader<'_>) -> Option<Self> {
         let database = reader.array()?;
         let (epoch, partition) = (reader.u32()?, reader.u32()?);
@@ -98,16 +109,19 @@ impl SegmentHeader {
 
     fn is_in_range(&self) -> bool {
         let aligned = |offset: u32| offset.is_multiple_of(BLOCK_BYTES);
-        let prev_fits = match self.segment.checked_sub(1) {
-            None => false,
-            Some(0) => self.prev == Location::NONE && self.chain == 0,
-            Some(before) => {
-                self.prev.segment == before
-                    && aligned(self.prev.offset)
-                    && (FIRST_COMMIT_OFFSET..=MAX_SEGMENT_BYTES).contains(&self.prev.offset)
-            }
+        // Only the first segment of a later epoch leaves out others, or all before it.
+        let is_later = self.identity.epoch > 1;
+        let prev_fits = if self.prev == Location::NONE {
+            let begins = self.segment == 1 && self.chain == 0;
+            begins || is_later && self.chain < self.first_sequence
+        } else {
+            let before = self.segment.saturating_sub(1);
+            (self.prev.segment == before || is_later && (1..before).contains(&self.prev.segment))
+                && aligned(self.prev.offset)
+                && (FIRST_COMMIT_OFFSET..=MAX_SEGMENT_BYTES).contains(&self.prev.offset)
         };
         prev_fits
+            && self.segment > 0
             && self.first_sequence > 0
             && aligned(self.bytes)
             && (MIN_SEGMENT_BYTES..=MAX_SEGMENT_BYTES).contains(&self.bytes)

@@ -29,6 +29,12 @@ pub trait Filesystem: Send + Sync {
     /// # Errors
     /// Any of the system's.
     fn unlink(&self, name: &str) -> io::Result<()>;
+    /// Moves a file to the name `to` in the directory `folder` below this one, which is made if it is not there; what
+    /// has that name there is replaced. It is no longer listed. On stable storage after [`Filesystem::sync_dir`].
+    ///
+    /// # Errors
+    /// Any of the system's.
+    fn set_aside(&self, from: &str, folder: &str, to: &str) -> io::Result<()>;
     /// Returns once every earlier creation, renaming and removal is on stable storage.
     ///
     /// # Errors

@@ -26,6 +26,11 @@ pub trait Fold: Send + Sync {
     /// Everything up to `position` is durable and folded: show it. Called in order.
     fn publish(&self, position: Position);
 
+    /// Runs `sync`, of a batch that is not worth another thread: for whoever measures the disk.
+    fn sync_alone(&self, sync: Unsynced) -> Result<Synced, LogError> {
+        sync.sync()
+    }
+
     /// Runs `sync` on another thread while `fold` runs here, and returns once both are done. The default does one
     /// after the other.
     fn sync_beside(&self, sync: Unsynced, fold: &mut dyn FnMut()) -> Result<Synced, LogError> {
@@ -135,6 +140,12 @@ impl<F: Fold> GroupCommit<F> {
         self.lead(queue, moment).map(|_| true)
     }
 
+    /// Whether [`GroupCommit::lead_if_free`] would lead now.
+    pub fn is_free(&self) -> bool {
+        let queue = self.lock();
+        !queue.waiting.is_empty() && queue.log.is_some()
+    }
+
     /// Everything up to here is durable and published.
     pub fn published(&self) -> Position {
         self.lock().published
@@ -222,7 +233,7 @@ impl<F: Fold> GroupCommit<F> {
         let synced = if is_large {
             self.fold.sync_beside(unsynced, &mut fold)
         } else {
-            let synced = unsynced.sync();
+            let synced = self.fold.sync_alone(unsynced);
             if synced.is_ok() {
                 fold();
             }

@@ -49,7 +49,14 @@ pub(crate) struct Judge<'a> {
     pub(crate) readable: Vec<SegmentInfo>,
     /// The highest clock of any commit met.
     pub(crate) hlc: u64,
+    /// The numbers that belong to the log: all but those that an accepted damage left out.
+    pub(crate) live: Vec<u32>,
+    /// Segments whose successor is right and whose Seal is not, and what it should be.
+    pub(crate) bad_seals: Vec<(u32, Seal)>,
 }
+
+/// A segment's number, and the segment or why it is none.
+type Found = (u32, Result<Opened, Damage>);
 
 struct Opened {
     header: SegmentHeader,
@@ -59,8 +66,9 @@ struct Opened {
 }
 
 impl<'a> Judge<'a> {
-    pub(crate) const fn new(fs: &'a dyn Filesystem, identity: Identity, applied: u64) -> Self {
-        Self { fs, identity, applied, readable: Vec::new(), hlc: 0 }
+    pub(crate) fn new(fs: &'a dyn Filesystem, identity: Identity, applied: u64) -> Self {
+        let (readable, live, bad_seals) = (Vec::new(), Vec::new(), Vec::new());
+        Self { fs, identity, applied, readable, hlc: 0, live, bad_seals }
     }
 
     /// Judges the segments with these numbers, ascending. The last one's `readable` end is left to the caller.
@@ -75,47 +83,80 @@ impl<'a> Judge<'a> {
                 self.judge_sealed(sealed, &successor, is_second_last)?;
             }
         }
-        match (last, fault) {
-            (Some(last), None) => self.judge_last(last),
+        let judged = match (last, fault) {
+            (Some(last), None) => self.judge_last(last)?,
             (Some(mut last), Some(fault)) => {
                 self.read_what_is_proven(&mut last)?;
-                Err(fault.into())
+                return Err(fault.into());
             }
             (None, fault) => {
-                Err(fault.unwrap_or_else(|| damage(&segment::name(1), 0, DamageKind::NoSegment)).into())
+                let fault = fault.unwrap_or_else(|| damage(&segment::name(1), 0, DamageKind::NoSegment));
+                return Err(fault.into());
+            }
+        };
+        match self.bad_seals.first() {
+            None => Ok(judged),
+            Some(&(number, _)) => {
+                Err(damage(&segment::name(number), u64::from(SEAL_OFFSET), DamageKind::Seal).into())
             }
         }
     }
 
     /// Opens segments up to the first that is missing or has no valid header, which is the fault returned.
-    fn open_all(&self, numbers: &[u32]) -> Result<(Vec<Opened>, Option<Damage>), LogError> {
+    fn open_all(&mut self, numbers: &[u32]) -> Result<(Vec<Opened>, Option<Damage>), LogError> {
+        let mut found = self.open_live(numbers)?.into_iter().peekable();
         let mut opened: Vec<Opened> = Vec::new();
-        for &number in numbers {
-            let expected = opened.last().map(|before| before.header.segment.saturating_add(1));
-            if expected.is_some_and(|expected| expected != number) {
-                let missing = segment::name(expected.unwrap_or(number));
-                return Ok((opened, Some(damage(&missing, 0, DamageKind::MissingSegment))));
+        while let Some((number, segment)) = found.next() {
+            let before = opened.last().map(|before| before.header);
+            let header = segment.as_ref().ok().map(|segment| segment.header);
+            if let Some(before) = before
+                && let Some(fault) = order_fault(&before, number, header.as_ref())
+            {
+                return Ok((opened, Some(fault)));
             }
-            match self.open(number) {
-                Ok(mut segment) => {
-                    let fault = segment.fault.take();
-                    opened.push(segment);
-                    if fault.is_some() {
-                        return Ok((opened, fault));
-                    }
-                }
-                Err(LogError::Damaged(fault)) => return Ok((opened, Some(fault))),
-                Err(error) => return Err(error),
+            let mut segment = match segment {
+                Ok(segment) => segment,
+                Err(fault) => return Ok((opened, Some(fault))),
+            };
+            // What an acceptance cut is known to be damaged behind the cut.
+            let is_cut = found.peek().and_then(|(_, next)| next.as_ref().ok());
+            let is_cut = is_cut.is_some_and(|next| next.header.begins_epoch_after(&segment.header));
+            let fault = segment.fault.take().filter(|_| !is_cut);
+            opened.push(segment);
+            if fault.is_some() {
+                return Ok((opened, fault));
             }
         }
-        let begins_above =
-            opened.first().filter(|first| first.header.first_sequence > self.applied.saturating_add(1));
-        if let Some(first) = begins_above {
+        if let Some(first) = opened.first().filter(|first| first.header.needs() > self.applied) {
             let kind =
                 DamageKind::BeginsAboveApplied { first: first.header.first_sequence, applied: self.applied };
             return Err(damage(first.window.name(), 0, kind).into());
         }
         Ok((opened, None))
+    }
+
+    /// Opens all segments but those that an accepted damage left out: each header says where the log comes from, and
+    /// what lies between does not count.
+    fn open_live(&mut self, numbers: &[u32]) -> Result<Vec<Found>, LogError> {
+        let mut found = Vec::new();
+        let mut highest = u32::MAX;
+        for &number in numbers.iter().rev() {
+            if number > highest {
+                continue;
+            }
+            let segment = match self.open(number) {
+                Ok(segment) => {
+                    highest = segment.header.prev.segment;
+                    Ok(segment)
+                }
+                Err(LogError::Damaged(fault)) => Err(fault),
+                Err(error) => return Err(error),
+            };
+            found.push((number, segment));
+        }
+        found.reverse();
+        self.live = found.iter().map(|(number, _)| *number).collect();
+        Ok(found)
     }
 
     fn open(&self, number: u32) -> Result<Opened, LogError> {
@@ -132,7 +173,8 @@ impl<'a> Judge<'a> {
         };
         // Many segments may be open until their turn comes.
         window.release();
-        if header.identity != self.identity {
+        let Identity { database, partition, .. } = header.identity;
+        if (database, partition) != (self.identity.database, self.identity.partition) {
             return Err(LogError::Foreign { file: name });
         }
         let expected = u64::from(header.bytes);
@@ -149,15 +191,16 @@ impl<'a> Judge<'a> {
         is_second_last: bool,
     ) -> Result<(), LogError> {
         let name = segment::name(sealed.header.segment);
+        // An acceptance cut it where it was damaged; what its Seal names is left out.
+        let is_cut = successor.begins_epoch_after(&sealed.header);
         let expected = Seal { successor: successor.segment, salt: successor.salt };
-        match Seal::parse(sealed.window.block(SEAL_OFFSET)?) {
-            Some(seal) if seal == expected => {}
+        let is_sealed = match Seal::parse(sealed.window.block(SEAL_OFFSET)?) {
+            Some(seal) => seal == expected,
             // The crash may have come before it was written; whoever repairs the log writes it.
-            None if is_second_last => {}
-            _ => {
-                self.read_what_is_proven(&mut sealed)?;
-                return Err(damage(&name, u64::from(SEAL_OFFSET), DamageKind::Seal).into());
-            }
+            None => is_second_last,
+        };
+        if !is_sealed && !is_cut {
+            self.bad_seals.push((sealed.header.segment, expected));
         }
         let mut walk = Walk::new(&sealed.header);
         let mut whole_to = walk.offset();
@@ -176,8 +219,11 @@ impl<'a> Judge<'a> {
         self.readable.push(SegmentInfo { header: sealed.header, end: whole_to.min(successor.prev.offset) });
         let is_linked = walk.offset() == successor.prev.offset
             && walk.chain() == successor.chain
-            && walk.next_sequence() == successor.first_sequence
-            && walk.is_between_transactions();
+            && walk.is_between_transactions()
+            && match is_cut {
+                true => walk.next_sequence() <= successor.first_sequence,
+                false => walk.next_sequence() == successor.first_sequence,
+            };
         if is_linked {
             Ok(())
         } else {
@@ -203,7 +249,7 @@ impl<'a> Judge<'a> {
                 Some(damage(&name, at, DamageKind::BelowDurable { durable: scanned.durable }))
             }
             (None, _) => Some(damage(&name, u64::from(scanned.durable), DamageKind::OutOfPlace)),
-            (Some(_), _) => self.ends_below_applied(found.next_sequence).map(|kind| damage(&name, at, kind)),
+            (Some(_), _) => self.ends_early(&header, found.next_sequence).map(|kind| damage(&name, at, kind)),
         };
         match (fault, found.durable) {
             (None, Some(durable)) => {
@@ -226,8 +272,12 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn ends_below_applied(&self, next_sequence: u64) -> Option<DamageKind> {
+    fn ends_early(&self, header: &SegmentHeader, next_sequence: u64) -> Option<DamageKind> {
         let (end, applied) = (next_sequence.saturating_sub(1), self.applied);
+        let (found, expected) = (header.identity.epoch, self.identity.epoch);
+        if found < expected {
+            return Some(DamageKind::EndsBelowEpoch { found, expected });
+        }
         (end < applied).then_some(DamageKind::EndsBelowApplied { end, applied })
     }
 
@@ -238,6 +288,22 @@ impl<'a> Judge<'a> {
         self.readable.push(SegmentInfo { header: last.header, end: found.proven_to });
         Ok(())
     }
+}
+
+/// What is wrong with the segment `number` coming after `before`, as far as its header says.
+fn order_fault(before: &SegmentHeader, number: u32, header: Option<&SegmentHeader>) -> Option<Damage> {
+    if header.is_some_and(|header| header.begins_epoch_after(before)) {
+        return None;
+    }
+    let expected = before.segment.saturating_add(1);
+    if number != expected {
+        return Some(damage(&segment::name(expected), 0, DamageKind::MissingSegment));
+    }
+    let is_next = |header: &SegmentHeader| {
+        header.identity.epoch == before.identity.epoch && header.prev.segment == before.segment
+    };
+    let is_unlinked = header.is_some_and(|header| !is_next(header));
+    is_unlinked.then(|| damage(&segment::name(number), 0, DamageKind::Unlinked))
 }
 
 /// What walking the last segment finds.

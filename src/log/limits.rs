@@ -83,6 +83,11 @@ pub const IDLE_AFTER: Duration = Duration::from_millis(50);
 /// (`spec/adr/0004-group-commit.md`).
 pub const SYNC_ASIDE_TRANSACTIONS: u64 = 16;
 
+/// How far an epoch's first number lies above the highest one known of the epochs before: more effects than a segment
+/// can hold of records, so that a number which was lost, and which some client may remember as a version, is not given
+/// out a second time.
+pub const EPOCH_GAP: u64 = 1 << 24;
+
 /// Bytes read from a segment at a time: large enough to read at the disk's speed, small beside a segment.
 pub(crate) const READ_AHEAD_BYTES: usize = 256 << 10;
 

@@ -12,11 +12,13 @@
 //! | `window`, `walk` | reads a segment in bounded memory, commit by commit |
 //! | `segment`, `writer`, `options`, `room` | new segments, appending, rotation, trimming, the disk's room |
 //! | `judge`, `recovery` | what a crash left, and how to go on |
+//! | `salvage`, `accept` | what can be read behind damage; how to go on without what cannot |
 //! | `reader` | transactions from a sequence number on |
 //! | `group` | many waiters, one write, one sync |
 //!
 //! This module knows nothing of records, stores or clocks: it frames, orders and keeps what it is given.
 
+pub mod accept;
 pub mod batch;
 mod bytes;
 mod commit;
@@ -34,6 +36,7 @@ pub mod position;
 pub mod reader;
 pub mod recovery;
 pub mod room;
+pub mod salvage;
 mod segment;
 #[doc(hidden)]
 pub mod simfs;
@@ -45,6 +48,7 @@ pub mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use accept::{Loss, Mending, Survey};
 pub use batch::{Batch, Sequences};
 pub use effect::Effect;
 pub use error::{Damage, DamageKind, LogError};
@@ -56,6 +60,7 @@ pub use position::{Location, Position};
 pub use reader::{LogReader, LogView};
 pub use recovery::{Opened, Report, Tail};
 pub use room::Need;
+pub use salvage::{Salvage, Salvaged};
 pub use segment::{Spare, SpareRequest};
 pub use transaction::{Piece, TransactionHead};
 pub use writer::{Log, Synced, Unsynced};

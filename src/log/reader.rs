@@ -36,9 +36,14 @@ impl LogView {
         Self { through: sequence, ..self }
     }
 
-    /// The oldest sequence number held; `None` if nothing can be read.
+    /// The number from which on everything is held; `None` if nothing can be read.
     pub fn first_sequence(&self) -> Option<u64> {
-        self.segments.first().map(|info| info.header.first_sequence)
+        self.segments.first().map(|info| info.header.needs().saturating_add(1))
+    }
+
+    /// The epoch of the newest segment that can be read.
+    pub fn epoch(&self) -> Option<u32> {
+        self.segments.last().map(|info| info.header.identity.epoch)
     }
 
     /// A reader whose first piece holds the effect numbered `from` (0 counts as 1), or is the next one that comes.

@@ -5,19 +5,21 @@
 
 use std::sync::Arc;
 
+use super::accept;
 use super::bytes::to_u32;
 use super::commit::{CommitHead, complete};
 use super::error::{Damage, LogError};
 use super::format::{Seal, SegmentHeader};
 use super::fs::{Filesystem, sync, write_all};
-use super::judge::{Judge, LastSegment, SegmentInfo};
+use super::judge::{Cut, Judge, LastSegment, SegmentInfo};
 use super::limits::{BLOCK_BYTES, COMMIT_PREFIX_BYTES, FIRST_COMMIT_OFFSET};
 use super::options::Options;
 use super::position::Location;
 use super::reader::LogView;
 use super::room;
 use super::segment::{self, Spare};
-use super::walk::{Step, body};
+use super::walk::{Step, Walk, body};
+use super::window::Window;
 use super::writer::{Active, Log};
 
 /// What became of opening a log.
@@ -32,6 +34,9 @@ pub enum Opened {
 /// What opening found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
+    /// The epoch that the log is in: above the one it was opened with, if damage was accepted and the crash came before
+    /// anyone noted it.
+    pub epoch: u32,
     /// How many segments there were.
     pub segments: usize,
     /// The last sequence number that is there, 0 if none is.
@@ -74,14 +79,18 @@ pub(super) fn open(fs: Arc<dyn Filesystem>, mut options: Options) -> Result<Open
         Err(error) => return Err(error),
     };
     let mut segments = std::mem::take(&mut judge.readable);
+    options.identity.epoch = last.header.identity.epoch;
     segment::clean(&*fs, &temporary)?;
-    let before_last = segments.iter().rev().nth(1).map(|info| info.header);
-    if let Some(before) = before_last {
-        seal_again(&*fs, &before, &last.header)?;
+    let headers: Vec<SegmentHeader> = segments.iter().map(|info| info.header).collect();
+    accept::set_left_out_aside(&*fs, &numbers, &judge.live, &headers)?;
+    let before_last = headers.iter().rev().nth(1);
+    if let Some(before) = before_last.filter(|before| !last.header.begins_epoch_after(before)) {
+        seal_again(&*fs, before, &last.header)?;
     }
     let is_clean = !last.holds_transactions && last.last_used <= last.end.offset();
     let report = Report {
-        segments: numbers.len(),
+        epoch: options.identity.epoch,
+        segments: judge.live.len(),
         last_sequence: last.next_sequence.saturating_sub(1),
         hlc: judge.hlc,
         tail: if is_clean { Tail::Clean } else { last.torn_tail() },
@@ -169,7 +178,8 @@ pub(super) fn carry(
     let spare = Spare::make(fs, bytes, segment::HASTY_NAME)?;
     let (salt, first_sequence, chain) =
         ((options.salts)(), last.durable.next_sequence(), last.durable.chain());
-    let (offset, chain_after) = copy_transactions(last, &spare, segment, salt, chain)?;
+    let from = Carried { durable: &last.durable, cut: last.cut };
+    let (offset, chain_after) = copy_transactions(&mut last.window, &from, &spare, segment, salt)?;
     let header = SegmentHeader {
         identity: options.identity,
         first_sequence,
@@ -186,21 +196,27 @@ pub(super) fn carry(
     Ok(Active { header, file, offset, chain: chain_after })
 }
 
+/// What of a segment is carried: the whole transactions from D on.
+pub(super) struct Carried<'a> {
+    pub(super) durable: &'a Walk,
+    pub(super) cut: Option<Cut>,
+}
+
 /// Frames the whole transactions from D on anew. Returns where they end in `spare`, and the chain there.
-fn copy_transactions(
-    last: &mut LastSegment,
+pub(super) fn copy_transactions(
+    window: &mut Window,
+    from: &Carried<'_>,
     spare: &Spare,
     segment: u32,
     salt: u64,
-    mut chain: u64,
 ) -> Result<(u32, u64), LogError> {
-    let mut offset = FIRST_COMMIT_OFFSET;
+    let (mut offset, mut chain) = (FIRST_COMMIT_OFFSET, from.durable.chain());
     let durable_to = Location { segment, offset };
-    let mut walk = last.durable.clone();
-    let Some(cut) = last.cut else { return Ok((offset, chain)) };
+    let mut walk = from.durable.clone();
+    let Some(cut) = from.cut else { return Ok((offset, chain)) };
     while walk.offset() <= cut.offset {
-        let Step::Commit(commit) = walk.step(&mut last.window)? else { break };
-        let body = body(&mut last.window, &commit)?;
+        let Step::Commit(commit) = walk.step(window)? else { break };
+        let body = body(window, &commit)?;
         let keep = if commit.offset == cut.offset { cut.body_bytes } else { body.len() };
         let body = body.get(..keep).unwrap_or(body);
         if body.is_empty() {

@@ -78,6 +78,9 @@ mod tests {
         fn open(&self, name: &str) -> std::io::Result<Arc<dyn File>> {
             self.create(name)
         }
+        fn set_aside(&self, _: &str, _: &str, _: &str) -> std::io::Result<()> {
+            Err(std::io::ErrorKind::Unsupported.into())
+        }
         fn rename(&self, _: &str, _: &str) -> std::io::Result<()> {
             Ok(())
         }

@@ -20,7 +20,7 @@ pub(crate) fn name(segment: u32) -> String {
 /// The name of a segment that the log is making for itself.
 pub(crate) const HASTY_NAME: &str = "next.tmp";
 /// The name of one that was asked for beforehand: the log may meanwhile make one for itself.
-const REQUESTED_NAME: &str = "spare.tmp";
+pub(crate) const REQUESTED_NAME: &str = "spare.tmp";
 
 /// The number of the segment with this name.
 pub(crate) fn number(name: &str) -> Option<u32> {
@@ -96,7 +96,9 @@ impl Spare {
             _ => {}
         }
         match Self::fill(fs, bytes, name) {
-            Err(LogError::Io { source, .. }) if source.kind() == io::ErrorKind::StorageFull => {
+            Err(LogError::Io { source, .. })
+                if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
+            {
                 // What was begun is in the way of the next attempt only if it stays, which costs space, not truth.
                 let _ = fs.unlink(name);
                 Err(LogError::DiskFull)

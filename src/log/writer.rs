@@ -25,6 +25,7 @@ use super::position::{Location, Position};
 use super::reader::LogView;
 use super::recovery::{self, Opened};
 use super::room::{self, Need, Room};
+use super::salvage::Salvage;
 use super::segment::{self, Spare, SpareRequest};
 
 /// The segment that is written to, and where.
@@ -138,6 +139,15 @@ impl Log {
         recovery::open(fs, options)
     }
 
+    /// What can still be read of a log that is damaged, from its beginning on.
+    ///
+    /// # Errors
+    /// [`LogError::Io`].
+    pub fn salvage(fs: &Arc<dyn Filesystem>) -> Result<Salvage, LogError> {
+        let (numbers, _) = segment::list(&**fs)?;
+        Salvage::new(fs, &numbers, Location::NONE)
+    }
+
     pub(crate) fn new(
         fs: Arc<dyn Filesystem>,
         options: Options,
@@ -172,6 +182,18 @@ impl Log {
         self.next_sequence
     }
 
+    /// How often damage to this log was accepted, and one.
+    pub const fn epoch(&self) -> u32 {
+        self.options.identity.epoch
+    }
+
+    /// The first number of the epoch, or of what is held of it.
+    pub fn epoch_begins(&self) -> u64 {
+        let is_of_it = |info: &&SegmentInfo| info.header.identity.epoch == self.epoch();
+        let first = self.segments.iter().find(is_of_it);
+        first.map_or(self.next_sequence, |info| info.header.first_sequence)
+    }
+
     /// The position of the effect with this number.
     pub const fn position(&self, sequence: u64) -> Position {
         let Identity { epoch, partition, .. } = self.options.identity;
@@ -180,7 +202,7 @@ impl Log {
 
     /// The oldest sequence number held.
     pub fn first_sequence(&self) -> u64 {
-        self.segments.first().map_or(self.next_sequence, |info| info.header.first_sequence)
+        self.segments.first().map_or(self.next_sequence, |info| info.header.needs().saturating_add(1))
     }
 
     /// What can be read now: everything durable.

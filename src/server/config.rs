@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use super::error::ServerError;
 use super::limits;
+#[cfg(feature = "sled")]
+use crate::store::directory::SLED_FORMAT;
+use crate::store::directory::STORE_FORMAT;
 use crate::wire::DatabaseName;
 
 /// Which store keeps the view of the log.
@@ -15,6 +18,21 @@ pub enum StoreKind {
     Lsm,
     /// In memory, rebuilt from the log at each start.
     Memory,
+    /// On disk by the crate sled, rebuilt from the log unless it was closed cleanly.
+    #[cfg(feature = "sled")]
+    Sled,
+}
+
+impl StoreKind {
+    /// What the FORMAT of its directory says; `None` if it has none.
+    pub(super) const fn directory(self) -> Option<&'static str> {
+        match self {
+            Self::Lsm => Some(STORE_FORMAT.what),
+            Self::Memory => None,
+            #[cfg(feature = "sled")]
+            Self::Sled => Some(SLED_FORMAT.what),
+        }
+    }
 }
 
 /// Where data lies.

@@ -21,12 +21,14 @@ use crate::engine::{Database, Environment, Listener, Opening, Settings};
 use crate::log::disk::Disk;
 use crate::log::{Filesystem, Space};
 use crate::service::{Databases, Publication, Served};
-use crate::store::directory::{Format, Lock, STORE_FORMAT};
-use crate::store::{Lsm, Memory, Store};
+use crate::store::directory::{self, Format, Lock, SLED_FORMAT, STORE_FORMAT};
+use crate::store::{Lsm, Memory, Store, StoreError};
+#[cfg(feature = "sled")]
+use crate::store::{Sled, SledSettings};
 use crate::wire::DatabaseName;
 
 /// The data directory in its present format.
-const DATA_FORMAT: Format = Format { what: "data", number: 1 };
+pub(super) const DATA_FORMAT: Format = Format { what: "data", number: 1 };
 
 /// What is open.
 pub(super) struct Data {
@@ -80,7 +82,7 @@ fn take(path: &Path) -> Result<(Lock, Option<Space>), ServerError> {
 }
 
 /// The databases of a directory: its subdirectories that are named as databases are.
-fn database_names(path: &Path) -> Result<Vec<String>, ServerError> {
+pub(super) fn database_names(path: &Path) -> Result<Vec<String>, ServerError> {
     let failed = files("reading the data directory", path);
     let mut names = Vec::new();
     for entry in fs::read_dir(path).map_err(&failed)? {
@@ -101,8 +103,13 @@ fn open_database(
     publication: &Arc<Publication>,
     sizes: &Sizes,
 ) -> Result<(Database, Opening), ServerError> {
+    let advice = match &config.place {
+        Place::Directory(path, _) => advice(path, name),
+        Place::Memory => Settings::default().advice,
+    };
     let listener = Some(publication.clone() as Arc<dyn Listener>);
-    let settings = Settings { create: true, listener, retention: sizes.retention, ..Settings::default() };
+    let retention = sizes.retention;
+    let settings = Settings { create: true, advice, listener, retention, ..Settings::default() };
     let (log, store, settings): (Arc<dyn Filesystem>, Arc<dyn Store>, Settings) = match &config.place {
         Place::Memory => {
             let settings = Settings { segment_bytes: MEMORY_SEGMENT_BYTES, ..settings };
@@ -119,26 +126,51 @@ fn open_database(
         .map_err(|error| ServerError::Database { name: name.to_owned(), error })
 }
 
+/// What to do about damage.
+fn advice(path: &Path, name: &str) -> String {
+    let directory = super::offline::quoted(path);
+    format!("stop the server and run: blazedb verify --data-dir {directory} --database {name}")
+}
+
 fn open_store(
     path: &Path,
     kind: StoreKind,
     name: &str,
     sizes: &Sizes,
 ) -> Result<Arc<dyn Store>, ServerError> {
+    refuse_other(path, kind, name)?;
+    let advice = advice(path.parent().and_then(Path::parent).unwrap_or(path), name);
+    let failed = |error: StoreError| ServerError::Store { name: name.to_owned(), error, advice };
     match kind {
-        // Its log may have been trimmed, since the store on disk has what is gone.
-        StoreKind::Memory if path.exists() => Err(ServerError::OtherStore(name.to_owned())),
         StoreKind::Memory => Ok(Arc::new(Memory::new())),
         StoreKind::Lsm => {
             STORE_FORMAT.open(path)?;
-            let store = Lsm::open(path, sizes.store);
-            let store = store.map_err(|error| ServerError::Store { name: name.to_owned(), error })?;
-            Ok(Arc::new(store))
+            Ok(Arc::new(Lsm::open(path, sizes.store).map_err(failed)?))
+        }
+        #[cfg(feature = "sled")]
+        StoreKind::Sled => {
+            SLED_FORMAT.open(path)?;
+            Ok(Arc::new(Sled::open(path, SledSettings::default()).map_err(failed)?))
         }
     }
 }
 
-fn files(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> ServerError {
+/// Refuses a directory that another kind of store keeps. Over `lsm` the log is trimmed: what is gone from it only that
+/// store has. What is no store's directory at all, the store that is asked for refuses itself.
+fn refuse_other(path: &Path, kind: StoreKind, name: &str) -> Result<(), ServerError> {
+    let name = name.to_owned();
+    match directory::what_is_in(path)? {
+        Some(word) if Some(&*word) == kind.directory() => Ok(()),
+        Some(word) if word == SLED_FORMAT.what => {
+            Err(ServerError::KeptBySled { name, path: path.to_owned() })
+        }
+        Some(word) if word == STORE_FORMAT.what => Err(ServerError::KeptByLsm { name }),
+        _ if kind == StoreKind::Memory && path.exists() => Err(ServerError::KeptByLsm { name }),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn files(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> ServerError {
     let path = path.to_owned();
     move |source| ServerError::Files { doing, path: path.clone(), source }
 }

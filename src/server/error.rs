@@ -45,11 +45,25 @@ pub enum ServerError {
     /// The operator's or the machine's: the data directory.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
-    /// The operator's: a store that does not hold the view any more.
+    /// The operator's: another store than the one that keeps the view.
     #[error(
-        "database {0:?} is kept by the store lsm, which its log alone cannot replace: leave out --store memory"
+        "database {name:?} is kept by the store lsm, which its log alone cannot replace: start with --store lsm"
     )]
-    OtherStore(String),
+    KeptByLsm {
+        /// The name of the database.
+        name: String,
+    },
+    /// The operator's: another store than the one that keeps the view.
+    #[error(
+        "database {name:?} is kept by the store sled: start with --store sled; or remove {path} to have another store \
+         rebuilt from the log, which has everything"
+    )]
+    KeptBySled {
+        /// The name of the database.
+        name: String,
+        /// The store's directory.
+        path: PathBuf,
+    },
     /// The machine's: files of the data directory.
     #[error("{doing} {path}: {source}; check its owner and permissions, or name another with --data-dir")]
     Files {
@@ -60,6 +74,17 @@ pub enum ServerError {
         /// What the system said.
         source: io::Error,
     },
+    /// The operator's: there is nothing to look at.
+    #[error("{0} holds no blazedb data: name the directory that the server was started with")]
+    NoData(PathBuf),
+    /// The operator's: a database that is not there.
+    #[error("there is no database {name:?} here, but {there}")]
+    NoDatabase {
+        /// The name.
+        name: String,
+        /// The names that are there.
+        there: String,
+    },
     /// A database that cannot be opened.
     #[error("database {name:?}: {error}")]
     Database {
@@ -69,12 +94,14 @@ pub enum ServerError {
         error: EngineError,
     },
     /// A store that cannot be opened.
-    #[error("database {name:?}: {error}")]
+    #[error("database {name:?}: {error}. To see what can be mended {advice}")]
     Store {
         /// The name of its database.
         name: String,
         /// Why.
         error: StoreError,
+        /// What to do.
+        advice: String,
     },
     /// The machine's: no threads or signals.
     #[error("the system refuses what a server needs: {0}")]

@@ -10,8 +10,14 @@ pub const DEFAULT_DATA_DIR: &str = "./blazedb-data";
 /// The database that an empty directory gets.
 pub const DEFAULT_DATABASE: &str = "main";
 
-/// Connections at once. An idle one takes some 5 KiB; half of the usual hard limit of descriptors is left for files.
+/// Connections at once. An idle one takes some 5 KiB. Where the process may have fewer descriptors there are fewer.
 pub const MAX_CONNECTIONS: usize = 10_000;
+/// Descriptors that a database's files take: 256 tables kept open, and those that are written and merged beside them,
+/// and the log's segments.
+pub const DESCRIPTORS_PER_DATABASE: usize = 320;
+/// Descriptors of the process itself: its standard streams, the listener, the runtime, connections that are turned
+/// away.
+pub const DESCRIPTORS_FOR_ITSELF: usize = 32;
 /// Connections whose handshake is not done; further ones wait in the backlog. Each may hold 4 KiB and 5 seconds.
 pub const MAX_HANDSHAKES: usize = 1_024;
 /// Connections that the system holds until they are accepted: a reconnecting herd of 10,000 overflows the usual
@@ -36,15 +42,20 @@ pub const LINGER: Duration = Duration::from_secs(1);
 /// Bytes that such a peer may still send; they are thrown away, so that it reads the last words before a reset.
 pub const LINGER_BYTES: usize = 4 << 20;
 
-/// From this duration of a commit on, its thread lets another take the connections that it serves meanwhile: changing
-/// threads costs about 35 µs, which would be a quarter of a fast disk's sync and is nothing beside a slow one's.
-pub const SLOW_COMMIT: Duration = Duration::from_millis(2);
+/// From this wait for the disk on, the thread that leads a commit lets another take the connections that it serves
+/// meanwhile: changing threads costs about 35 µs, which would be a quarter of a fast disk's sync and is nothing beside a
+/// slow one's.
+pub const SLOW_DISK: Duration = Duration::from_millis(2);
 
 /// Threads that serve connections, at most: beyond, the decider's lock is what they wait for.
 pub const MAX_WORKERS: usize = 8;
 
 /// How often the log is asked whether it became idle: it must vouch for its last batch within 100 ms.
 pub const TICK: Duration = Duration::from_millis(40);
+/// By how much the upkeep thread is nicer than those that serve clients: a flush of 64 MiB takes a core for half a
+/// second, and clients should not wait beside it. It still gets a quarter of a busy core, so that a store that takes
+/// writes as fast as it can is not left behind.
+pub const UPKEEP_NICENESS: i32 = 5;
 /// How often the store is asked for maintenance.
 pub const MAINTENANCE: Duration = Duration::from_millis(200);
 /// How long after a change a checkpoint is made at the latest: restarting replays a minute of work at most.

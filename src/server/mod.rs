@@ -5,7 +5,8 @@
 //! |---|---|
 //! | `config`, `limits`, `error` | what may be set, what is bounded, what can go wrong |
 //! | `data`, `sizes`, `volatile` | the data directory and its databases; what a disk is large enough for; a log in memory |
-//! | `accept` | the listener and its permits |
+//! | `offline`, `overlay` | looking at a data directory without changing it; accepting damage to it |
+//! | `accept`, `descriptors` | the listener and its permits; how many files and sockets there may be |
 //! | `peer` | a client's task: bytes, events, commits |
 //! | `hub`, `environment` | what all tasks share; the machine's clocks |
 //! | `upkeep` | ticks, maintenance, checkpoints |
@@ -13,10 +14,13 @@
 mod accept;
 mod config;
 mod data;
+mod descriptors;
 mod environment;
 mod error;
 mod hub;
 pub mod limits;
+pub mod offline;
+mod overlay;
 mod peer;
 mod sizes;
 mod upkeep;
@@ -28,6 +32,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub use config::{Config, Place, StoreKind};
+pub use descriptors::raise_descriptor_limit;
 pub use environment::Machine;
 pub use error::ServerError;
 use tokio::net::TcpListener;
@@ -86,7 +91,6 @@ impl Server {
     /// # Errors
     /// [`ServerError`]: the server did not start; what it says is one line, with advice.
     pub fn start(config: &Config) -> Result<Self, ServerError> {
-        accept::raise_descriptor_limit();
         let workers = std::thread::available_parallelism().map_or(1, usize::from).min(limits::MAX_WORKERS);
         let runtime = Builder::new_multi_thread()
             .worker_threads(workers)
@@ -147,7 +151,8 @@ impl Server {
         let Self { runtime, listener, hub, data, mut failed, mut interrupt, mut terminate, checkpoint_bytes } =
             self;
         let upkeep = Upkeep::start(&data.databases, hub.machine.clone(), checkpoint_bytes)?;
-        let serving = runtime.spawn(accept::serve(listener, hub.clone()));
+        let places = descriptors::places(data.databases.iter().count());
+        let serving = runtime.spawn(accept::serve(listener, hub.clone(), places, |peer| peer.run()));
         let outcome = runtime.block_on(async {
             tokio::select! {
                 failure = failure_of(&mut failed) => return Err(ServerError::Storage(failure)),

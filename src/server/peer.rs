@@ -11,10 +11,13 @@
 //! protocol. `spec/adr/0014-commit-on-the-readers-thread.md` says why commits are led here.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -91,7 +94,11 @@ impl Peer {
         let mut rounds = 0_u32;
         loop {
             let now = self.hub.machine.now();
-            self.read(now);
+            poll_fn(|context| {
+                self.read(now, context);
+                Poll::Ready(())
+            })
+            .await;
             self.keep_time(now);
             self.events(now)?;
             let goes_on = self.write(now) || self.session.has_work();
@@ -118,22 +125,23 @@ impl Peer {
         Ok(())
     }
 
-    /// Takes what the socket has, up to a turn's worth.
-    fn read(&mut self, now: Time) {
+    /// Takes what the socket has, up to a turn's worth. A read that did not fill the buffer emptied the socket: it is not
+    /// asked again before it says that there is more.
+    fn read(&mut self, now: Time, context: &mut Context<'_>) {
         if self.is_deaf {
             return;
         }
         for _ in 0..READS_IN_TURN {
             let read = READ_BUFFER.with_borrow_mut(|buffer| {
-                let read = self.stream.try_read(buffer)?;
-                self.connection.handle_bytes(now, buffer.get(..read).unwrap_or_default());
-                Ok::<usize, io::Error>(read)
+                let mut buffer = ReadBuf::new(buffer);
+                let read = Pin::new(&mut self.stream).poll_read(context, &mut buffer);
+                self.connection.handle_bytes(now, buffer.filled());
+                read.map_ok(|()| buffer.filled().len())
             });
             match read {
-                Ok(READ_BYTES) => {}
-                Ok(1..) => break,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Ok(0) | Err(_) => {
+                Poll::Ready(Ok(READ_BYTES)) => {}
+                Poll::Ready(Ok(1..)) | Poll::Pending => break,
+                Poll::Ready(Ok(0) | Err(_)) => {
                     self.is_deaf = true;
                     self.connection.handle_eof();
                     break;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::environment::Machine;
 use super::error::ServerError;
-use super::limits::{CHECKPOINT_AFTER, FULL_DISK_PAUSE, MAINTENANCE, TICK};
+use super::limits::{CHECKPOINT_AFTER, FULL_DISK_PAUSE, MAINTENANCE, TICK, UPKEEP_NICENESS};
 use super::report;
 use crate::engine::{EngineError, Environment};
 use crate::service::{Databases, Served};
@@ -69,7 +69,18 @@ impl Drop for Upkeep {
     }
 }
 
+/// Lets the threads that serve clients go first. Where the system does not allow it, nothing but latency is lost.
+fn step_back() {
+    // Elsewhere a priority is that of the whole process.
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let nice = rustix::process::getpriority_process(None).unwrap_or(0).saturating_add(UPKEEP_NICENESS);
+    let _ = rustix::process::setpriority_process(None, nice);
+}
+
 fn run(mut duties: Vec<Duty>, machine: &Machine, stopped: &Receiver<()>) {
+    step_back();
     while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
         for duty in &mut duties {
             duty.turn(machine.elapsed());
@@ -117,14 +128,14 @@ impl Duty {
     }
 
     fn try_turn(&mut self, now: Duration) -> Result<(), EngineError> {
-        let Served { database, publication, .. } = &*self.served;
+        let Served { database, publication, nodes, .. } = &*self.served;
         database.tick()?;
         if now < self.resting_until {
             return Ok(());
         }
         if now.saturating_sub(self.maintained) >= MAINTENANCE {
             // One piece a turn: the log's ticks must not wait for all of a large compaction.
-            if !database.maintain()? {
+            if !database.maintain()? && !database.tend_nodes(&|node| nodes.is_connected(node))? {
                 self.maintained = now;
             }
         }

@@ -15,7 +15,7 @@ pub(super) struct Volatile {
 #[derive(Debug, Default)]
 struct VolatileFile(Mutex<Vec<u8>>);
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -50,12 +50,16 @@ impl Filesystem for Volatile {
         lock(&self.files).remove(name).map(drop).ok_or_else(missing)
     }
 
+    fn set_aside(&self, from: &str, folder: &str, to: &str) -> io::Result<()> {
+        self.rename(from, &format!("{folder}/{to}"))
+    }
+
     fn sync_dir(&self) -> io::Result<()> {
         Ok(())
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
-        Ok(lock(&self.files).keys().cloned().collect())
+        Ok(lock(&self.files).keys().filter(|name| !name.contains('/')).cloned().collect())
     }
 }
 

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::nodes::Nodes;
 use super::publication::Publication;
-use crate::engine::{Database, Environment};
+use crate::engine::{Database, Environment, new_node_id};
 use crate::wire::Clock;
 
 /// A database that is open, and who uses it.
@@ -61,9 +61,16 @@ impl Databases {
 
     /// A random UUID (version 4).
     pub(super) fn new_id(&self) -> Uuid {
-        let high = u128::from(self.environment.random());
-        let bits = high << 64 | u128::from(self.environment.random());
-        uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid()
+        uuid::Builder::from_random_bytes(self.random().to_be_bytes()).into_uuid()
+    }
+
+    /// An id for the node of a client that names none.
+    pub(super) fn new_node(&self, served: &Served) -> Uuid {
+        new_node_id(served.database.unix_ms(), self.random())
+    }
+
+    fn random(&self) -> u128 {
+        u128::from(self.environment.random()) << 64 | u128::from(self.environment.random())
     }
 
     /// The server's clock: never behind what the database gave out.

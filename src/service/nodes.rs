@@ -68,6 +68,11 @@ impl Nodes {
         }
     }
 
+    /// Whether the node is connected.
+    pub fn is_connected(&self, node: &Id) -> bool {
+        self.lock().contains_key(node)
+    }
+
     /// How many nodes are connected.
     pub fn count(&self) -> usize {
         self.lock().len()

@@ -5,10 +5,13 @@ use std::collections::VecDeque;
 use super::databases::Served;
 use super::publication::StorageFailure;
 use super::refusals;
-use crate::engine::{EngineError, Id, Outcome, Submission, Ticket, Verdict as Decided};
+use crate::engine::{EngineError, Id, Outcome, Refusal, Submission, Ticket, Verdict as Decided};
 use crate::proto::{Connection, RefusalText, Server, Verdict};
-use crate::wire::message::{AckLevel, Action, Operation, OperationBuilder, RecordOperation};
-use crate::wire::{CollectionName, ErrorCode, Message, MessageType};
+use crate::wire::message::{AckLevel, Operation};
+use crate::wire::{ErrorCode, Message, MessageType};
+
+/// Bytes of an Operation's payload before its body: number and level.
+const HEAD_BYTES: usize = 9;
 
 /// The operations that are decided and not told as durable.
 #[derive(Debug, Default)]
@@ -29,10 +32,11 @@ impl Operations {
         payload: &[u8],
     ) -> Result<(), StorageFailure> {
         let decided = match Message::decode(MessageType::Operation as u8, payload) {
-            Ok(Message::Operation(Operation { ack_level: AckLevel::Replicated, .. })) => {
+            Ok(Message::Operation(Operation { ack_level: AckLevel::Replicated, groups, .. })) => {
                 let message = "this server has no replicas: ask for durable".to_owned();
-                let refusal = RefusalText { message, ..RefusalText::new(ErrorCode::NotSupported) };
-                use_up(served, node, number).map(|ticket| (ticket, Some(refusal)))
+                let text = RefusalText { message, ..RefusalText::new(ErrorCode::NotSupported) };
+                let refusal = Refusal::of_all(ErrorCode::NotSupported);
+                refuse(served, node, number, groups.as_bytes(), refusal, text)
             }
             Ok(Message::Operation(operation)) => {
                 let submission =
@@ -44,8 +48,9 @@ impl Operations {
                 return Ok(());
             }
             Err(error) => {
-                let refusal = refusals::of_payload(&error);
-                use_up(served, node, number).map(|ticket| (ticket, Some(refusal)))
+                let body = payload.get(HEAD_BYTES..).unwrap_or_default();
+                let (refusal, text) = (refusals::decided_of(&error), refusals::of_payload(&error));
+                refuse(served, node, number, body, refusal, text)
             }
         };
         match decided {
@@ -106,19 +111,20 @@ fn submit(served: &Served, submission: &Submission<'_>) -> Result<Ticket, Engine
     served.database.submit(submission)
 }
 
-/// Lets the engine use a number up for an operation that it cannot read: a transaction that is always refused, for no
-/// record has that version, stands in the ledger for it. The client is told the real reason, now and when it
-/// repeats the number.
-fn use_up(served: &Served, node: Id, number: u64) -> Result<Ticket, EngineError> {
-    let defect = || EngineError::Read("no stand-in for an operation that cannot be read".to_owned());
-    let collection = CollectionName::new("unreadable").map_err(|_| defect())?;
-    let action = Action::Check { id: uuid::Uuid::nil() };
-    let mut builder = OperationBuilder::new();
-    let check = RecordOperation { base: Some(u64::MAX), action };
-    builder.push(collection, &check).map_err(|_| defect())?;
-    let body = builder.finish().map_err(|_| defect())?;
-    let groups = body.groups();
-    submit(served, &Submission { node, number, groups, principal: "", trace: None })
+/// Uses the number up. The client is told `text`, which says more than the ledger keeps, unless the number was decided
+/// otherwise before.
+fn refuse(
+    served: &Served,
+    node: Id,
+    number: u64,
+    body: &[u8],
+    refusal: Refusal,
+    text: RefusalText,
+) -> Result<(Ticket, Option<RefusalText>), EngineError> {
+    let _guard = served.publication.guard();
+    let ticket = served.database.refuse(node, number, body, refusal)?;
+    let is_this = ticket.outcome.verdict == Decided::Refused(refusal);
+    Ok((ticket, if is_this { Some(text) } else { refusal_of(&ticket.outcome) }))
 }
 
 fn refusal_of(outcome: &Outcome) -> Option<RefusalText> {

@@ -23,6 +23,12 @@ pub(super) fn of_payload(error: &MessageError) -> RefusalText {
     RefusalText { code, message: error.to_string(), detail: detail(error.item, offset) }
 }
 
+/// The same as the engine keeps it.
+pub(super) fn decided_of(error: &MessageError) -> Refusal {
+    let offset = u32::try_from(error.offset).ok();
+    Refusal { code: error.code(), item: error.item, offset, version: None }
+}
+
 fn detail(item: Option<u32>, offset: Option<u64>) -> EncodedDict<'static> {
     let item = item.map(|item| ("item", i64::from(item)));
     let offset = offset.and_then(|offset| i64::try_from(offset).ok()).map(|offset| ("offset", offset));

@@ -6,6 +6,7 @@
 //! ```
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::databases::{Databases, Served};
 use super::nodes::{Claim, Fence};
@@ -131,6 +132,11 @@ impl Session {
         self.joined.as_ref().is_some_and(|joined| self.operations.wait_for_commit(&joined.served))
     }
 
+    /// How long [`Session::commit`] is expected to wait for the disk; `None` if there is nothing to lead.
+    pub fn commit_wait(&self) -> Option<Duration> {
+        self.joined.as_ref().and_then(|joined| joined.served.database.commit_wait())
+    }
+
     /// Leads one commit, for all that wait, unless someone else leads. Returns whether it did. This waits for the
     /// disk.
     ///
@@ -160,14 +166,14 @@ impl Session {
             let _ = connection.refuse(ErrorCode::UnknownDatabase, &message);
             return Ok(());
         };
-        let node = hello.node.unwrap_or_else(|| self.databases.new_id());
-        let node_decided = match served.database.highest_operation(node.as_bytes()) {
+        let node = hello.node.unwrap_or_else(|| self.databases.new_node(&served));
+        let node_decided = match served.database.welcome(node.as_bytes(), hello.next_operation) {
             Ok(highest) => highest,
             // Nothing is decided, but everything can be read.
             Err(EngineError::ReadOnly(_)) => hello.oldest_unacked.saturating_sub(1),
             Err(EngineError::Stopped(reason)) => return Err(served.publication.fail(&*reason)),
             Err(error) => {
-                let _ = connection.refuse(ErrorCode::Internal, &error.to_string());
+                let _ = connection.refuse(error.code(), &error.to_string());
                 return Ok(());
             }
         };

@@ -13,8 +13,10 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-/// The store's directory in its present format.
+/// The directory of the store `lsm` in its present format.
 pub const STORE_FORMAT: Format = Format { what: "store", number: 1 };
+/// The directory of the store `sled` in its present format.
+pub const SLED_FORMAT: Format = Format { what: "sled", number: 1 };
 
 const FORMAT_FILE: &str = "FORMAT";
 /// FORMAT under the name it has until it is complete.
@@ -102,6 +104,18 @@ impl Format {
         }
     }
 
+    /// Checks the FORMAT in `path` and writes nothing; false if there is none.
+    ///
+    /// # Errors
+    /// As [`Format::open`].
+    pub fn look(&self, path: &Path) -> Result<bool, DirectoryError> {
+        match read_short(&path.join(FORMAT_FILE)) {
+            Ok(text) => self.check(path, &text).map(|_| true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(io_error("reading FORMAT in", path, source)),
+        }
+    }
+
     fn check(&self, path: &Path, text: &str) -> Result<u64, DirectoryError> {
         let foreign = || DirectoryError::Foreign {
             path: path.to_owned(),
@@ -175,6 +189,21 @@ impl Format {
     }
 }
 
+/// What the FORMAT in `path` says the directory holds: the word of its [`Format`]. `None` if there is no FORMAT, or one
+/// that [`Format::open`] refuses.
+///
+/// # Errors
+/// [`DirectoryError::Io`].
+pub fn what_is_in(path: &Path) -> Result<Option<String>, DirectoryError> {
+    match read_short(&path.join(FORMAT_FILE)) {
+        Ok(text) => {
+            Ok(text.strip_prefix("blazedb ").and_then(|rest| Some(rest.split_once(' ')?.0.to_owned())))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(io_error("reading FORMAT in", path, source)),
+    }
+}
+
 /// The right to a directory; given up when dropped, at the latest when the process ends.
 #[derive(Debug)]
 pub struct Lock {
@@ -182,6 +211,27 @@ pub struct Lock {
 }
 
 impl Lock {
+    /// Takes the directory `path` and changes nothing in it. One without a LOCK is nobody's.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Locked`], [`DirectoryError::Io`].
+    pub fn borrow(path: &Path) -> Result<Option<Self>, DirectoryError> {
+        let lock_file = path.join(LOCK_FILE);
+        let file = match File::open(&lock_file) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(io_error("locking", path, source)),
+        };
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(TryLockError::WouldBlock) => {
+                let pid = read_short(&lock_file).ok().and_then(|text| text.trim().parse().ok());
+                Err(DirectoryError::Locked { path: path.to_owned(), pid })
+            }
+            Err(TryLockError::Error(source)) => Err(io_error("locking", path, source)),
+        }
+    }
+
     /// Takes the directory `path`, which exists.
     ///
     /// # Errors

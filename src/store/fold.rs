@@ -16,6 +16,13 @@ pub struct Image<'a> {
     pub record: Option<(&'a [u8], u32)>,
 }
 
+impl Image<'_> {
+    /// Its share of the digest.
+    fn hash(&self, id: &RecordId) -> Option<u128> {
+        self.record.map(|(record, _)| row_hash(id, self.envelope, record))
+    }
+}
+
 /// What must be known of a row to replace it.
 #[derive(Debug, Clone, Copy)]
 struct Known {
@@ -64,7 +71,26 @@ impl<'a> Fold<'a> {
                 value.map(|value| RecordRow::decode(&key, value)).transpose()?.map(|row| Known::of(&id, &row))
             }
         };
-        self.replace(seq, collection, id, image, old)
+        let known = self.replace(seq, collection, id, image, old)?;
+        self.changed.insert((collection, id), known);
+        Ok(())
+    }
+
+    /// The same, of a record that is known as it was before: `None` if there was no row of it. Reads nothing. A fold
+    /// is told of all changes this way or of all by [`Fold::record`].
+    ///
+    /// # Errors
+    /// As [`Fold::record`].
+    pub fn record_after(
+        &mut self,
+        seq: u64,
+        collection: CollectionId,
+        id: RecordId,
+        image: Image<'_>,
+        before: Option<(u64, Image<'_>)>,
+    ) -> Result<(), StoreError> {
+        let old = before.map(|(seq, image)| Known { seq, hash: image.hash(&id) });
+        self.replace(seq, collection, id, image, old).map(drop)
     }
 
     /// Forgets the count and digest of a collection that was dropped. Its other rows are nobody's any more: they go with
@@ -94,10 +120,10 @@ impl<'a> Fold<'a> {
         id: RecordId,
         image: Image<'_>,
         old: Option<Known>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Known, StoreError> {
         let key = Key::Record(collection, id).encode();
         let row = RecordRow::encode(&key, seq, image.envelope, image.record)?;
-        let hash = image.record.map(|(record, _)| row_hash(&id, image.envelope, record));
+        let hash = image.hash(&id);
         let summary = self.summary(collection)?;
         match old.map(|old| old.hash) {
             Some(Some(hash)) => summary.remove(hash),
@@ -114,8 +140,7 @@ impl<'a> Fold<'a> {
         let kind = if image.record.is_some() { ChangeKind::Put } else { ChangeKind::Delete };
         self.batch.put(key, row);
         self.batch.put(Key::BySeq(seq).encode(), ChangeRow { kind, collection, id }.encode(seq));
-        self.changed.insert((collection, id), Known { seq, hash });
-        Ok(())
+        Ok(Known { seq, hash })
     }
 
     fn summary(&mut self, collection: CollectionId) -> Result<&mut Summary, StoreError> {

@@ -17,7 +17,7 @@
 //! 3. [`Store::publish`] makes the batch visible: readers share the last published [`Snapshot`].
 //!
 //! [`Store::maintain`] flushes and compacts, on a thread of the caller. This module knows nothing of the log, of
-//! frames, operations or queries; only [`Lsm`] and [`directory`] touch files.
+//! frames, operations or queries; only [`Lsm`], [`Sled`] and [`directory`] touch files.
 
 mod batch;
 mod bytes;
@@ -27,6 +27,8 @@ mod fold;
 pub mod keyspace;
 mod lsm;
 mod memory;
+#[cfg(feature = "sled")]
+mod sled;
 mod summary;
 mod value;
 mod verify;
@@ -35,6 +37,8 @@ mod visibility;
 use std::ops::Bound;
 use std::sync::Arc;
 
+#[cfg(feature = "sled")]
+pub use self::sled::{Sled, SledSettings};
 pub use batch::{Batch, Change};
 pub use bytes::Bytes;
 pub use error::{Misuse, StoreError};
@@ -44,7 +48,7 @@ pub use lsm::{Lsm, LsmSettings};
 pub use memory::Memory;
 pub use summary::{Summary, row_hash};
 pub use value::{ChangeKind, ChangeRow, MAX_ENVELOPE_BYTES, RecordRow, open, seal};
-pub use verify::{MAX_FINDINGS, VerifyReport, verify, verify_except};
+pub use verify::{MAX_FINDINGS, VerifyReport, verify, verify_with};
 
 /// How far a log has been folded: the epoch and the sequence of the last effect. Ordered by epoch, then sequence.
 /// [`Position::START`] stands before the first effect.

@@ -51,28 +51,40 @@ impl VerifyReport {
 /// # Errors
 /// [`StoreError::Io`] and [`StoreError::Failed`]; damage is a finding of the report.
 pub fn verify(snapshot: &dyn Snapshot) -> Result<VerifyReport, StoreError> {
-    verify_except(snapshot, &BTreeSet::new())
+    verify_with(snapshot, &BTreeSet::new(), &mut |_| {})
 }
 
 /// As [`verify`], but collections that are `half_gone` have no count and digest: they were dropped, and their rows are
-/// being swept. What is left of them is checked like any other row.
+/// being swept. What is left of them is checked like any other row. `progress` is told how many rows were read, row by
+/// row.
 ///
 /// # Errors
 /// As [`verify`].
-pub fn verify_except(
+pub fn verify_with(
     snapshot: &dyn Snapshot,
     half_gone: &BTreeSet<CollectionId>,
+    progress: &mut dyn FnMut(u64),
 ) -> Result<VerifyReport, StoreError> {
     let mut report = VerifyReport::default();
-    verify_records(snapshot, &mut report)?;
-    verify_changes(snapshot, &mut report)?;
+    let mut read = 0_u64;
+    let mut tell = || {
+        progress(read);
+        read = read.saturating_add(1);
+    };
+    verify_records(snapshot, &mut report, &mut tell)?;
+    verify_changes(snapshot, &mut report, &mut tell)?;
     report.collections.retain(|collection, _| !half_gone.contains(collection));
     verify_summaries(snapshot, &mut report)?;
     Ok(report)
 }
 
-fn verify_records(snapshot: &dyn Snapshot, report: &mut VerifyReport) -> Result<(), StoreError> {
+fn verify_records(
+    snapshot: &dyn Snapshot,
+    report: &mut VerifyReport,
+    tell: &mut impl FnMut(),
+) -> Result<(), StoreError> {
     for row in snapshot.range(Span::all_records().bounds(), Direction::Ascending) {
+        tell();
         let Some((key, value)) = report.take(row)? else { continue };
         let Some(Key::Record(collection, id)) = report.take(Key::decode(&key))? else { continue };
         let Some(row) = report.take(RecordRow::decode(&key, value))? else { continue };
@@ -98,8 +110,13 @@ fn verify_records(snapshot: &dyn Snapshot, report: &mut VerifyReport) -> Result<
     Ok(())
 }
 
-fn verify_changes(snapshot: &dyn Snapshot, report: &mut VerifyReport) -> Result<(), StoreError> {
+fn verify_changes(
+    snapshot: &dyn Snapshot,
+    report: &mut VerifyReport,
+    tell: &mut impl FnMut(),
+) -> Result<(), StoreError> {
     for row in snapshot.range(Span::changes_after(0).bounds(), Direction::Ascending) {
+        tell();
         let Some((key, value)) = report.take(row)? else { continue };
         let Some(Key::BySeq(seq)) = report.take(Key::decode(&key))? else { continue };
         report.changes = report.changes.saturating_add(1);

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use thiserror::Error;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
@@ -44,6 +45,11 @@ pub enum ConnectError {
         /// Host and port.
         address: String,
     },
+    /// This process has as many files and sockets open as it may.
+    #[error(
+        "cannot open another socket: too many are open; raise the limit with 'ulimit -n', or open fewer connections"
+    )]
+    NoDescriptors,
     /// Anything else.
     #[error("cannot connect to {address}: {cause}; check the address and the network")]
     Failed {
@@ -74,6 +80,9 @@ async fn try_connect(url: &Url) -> Result<TcpStream, ConnectError> {
 
 fn failed(url: &Url, error: io::Error) -> ConnectError {
     let address = url.address();
+    if error.raw_os_error() == Some(Errno::MFILE.raw_os_error()) {
+        return ConnectError::NoDescriptors;
+    }
     match error.kind() {
         io::ErrorKind::ConnectionRefused => ConnectError::Refused { address },
         io::ErrorKind::TimedOut => ConnectError::TimedOut { address },

@@ -68,7 +68,7 @@ pub enum ErrorCode {
     InvalidId = 105,
     /// A record of this id exists, and the operation required that none does.
     AlreadyExists = 106,
-    /// No record of this id exists, and the operation required one.
+    /// No record of this id exists, and the operation required one: a patch does, a delete does not.
     NotFound = 107,
     /// The record is not at the version that the operation was based on.
     PreconditionFailed = 108,
@@ -352,7 +352,7 @@ impl ErrorCode {
             },
             Self::NotFound => &Entry {
                 name: "not_found", fault: Fault::Client, scopes: &[Scope::Operation, Scope::Request], retryable: false,
-                text: "No record of this id exists, and the operation required one.",
+                text: "No record of this id exists, and the operation required one: a patch does, a delete does not.",
                 advice: "Insert it first, or use upsert.",
             },
             Self::PreconditionFailed => &Entry {

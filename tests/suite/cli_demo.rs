@@ -11,9 +11,10 @@ use super::command::{blazedb, run};
 use super::server_kit::PATIENCE;
 
 /// A demo under way; killed when it is dropped.
-struct Demo {
+pub(crate) struct Demo {
     child: Child,
-    banner: Vec<String>,
+    /// Its lines, as they were printed.
+    pub(crate) banner: Vec<String>,
 }
 
 impl Drop for Demo {
@@ -24,7 +25,7 @@ impl Drop for Demo {
 }
 
 impl Demo {
-    fn start(directory: &Path) -> Self {
+    pub(crate) fn start(directory: &Path) -> Self {
         let directory = directory.to_str().unwrap();
         let mut child =
             blazedb(&["demo", "--listen", "127.0.0.1:0", "--data-dir", directory]).spawn().unwrap();
@@ -46,11 +47,11 @@ impl Demo {
         self.banner[from..from + 3].iter().map(|line| line[12..].to_owned()).collect()
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("blaze://{}", self.banner[0].rsplit(' ').next().unwrap())
     }
 
-    fn stop(mut self) {
+    pub(crate) fn stop(mut self) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-s", "INT", &id]).status().unwrap().success());
         let deadline = Instant::now() + PATIENCE;
@@ -82,6 +83,10 @@ fn a_demo_shows_something_and_goes_on_where_it_was() {
     let [scan, _, stats] = demo.commands().try_into().unwrap();
     assert_eq!(pasted(&scan).lines().count(), 5);
     assert!(pasted(&scan).contains(r#""carrier":"UA""#));
+    // The ids follow from the sample's bytes, as those of an import do.
+    let hash = pasted(&format!("sha256sum '{}/samples/flights.csv'", env!("CARGO_MANIFEST_DIR")));
+    let first = format!(r#""id":{{"$uuid":"{}-{}-8000-8000-000000000001"}}"#, &hash[..8], &hash[8..12]);
+    assert!(pasted(&scan).lines().next().unwrap().contains(&first), "{first}");
     assert!(
         pasted(&stats).contains(r#"{"collection":"flights","database":"main","deletions":0,"records":1000}"#)
     );

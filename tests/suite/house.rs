@@ -39,8 +39,13 @@ const OUTSIDE_WORLD: &[&str] = &[
 
 /// The modules that are the outside world, and the files of inner modules that are.
 const OUTER: &[&str] = &["transport", "server", "client", "cli"];
-const OUTER_FILES: &[&str] =
-    &["src/log/disk.rs", "src/main.rs", "src/store/directory.rs", "src/store/lsm/disk.rs"];
+const OUTER_FILES: &[&str] = &[
+    "src/log/disk.rs",
+    "src/main.rs",
+    "src/store/directory.rs",
+    "src/store/lsm/disk.rs",
+    "src/store/sled/disk.rs",
+];
 
 /// A file longer than this hides a concept that wants a file of its own.
 const MAX_LINES: usize = 600;

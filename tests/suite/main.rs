@@ -12,6 +12,7 @@
 )]
 
 mod values;
+mod verify;
 
 mod allocations;
 mod cli_bench;
@@ -40,6 +41,7 @@ mod readme;
 mod refusals;
 mod server_attacks;
 mod server_crowds;
+mod server_descriptors;
 mod server_end_to_end;
 mod server_full;
 mod server_kill;

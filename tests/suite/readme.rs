@@ -1,7 +1,7 @@
 //! The README's transcripts are what the binary does.
 
+use crate::cli_demo::Demo;
 use crate::command::{blazedb, run};
-use crate::server_kit::Process;
 
 /// What the binary prints over `input`.
 fn printed(args: &[&str], input: &str) -> String {
@@ -29,27 +29,43 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
+/// The demo's banner is the README's, but for where it listens, where its data lies and how it was called.
 #[test]
-fn the_served_transcript_holds() {
+fn the_demo_is_what_the_readme_shows() {
     let directory = tempfile::tempdir().unwrap();
-    let server = Process::start(directory.path());
-    let url = format!("blaze://{}/main", server.address);
+    let demo = Demo::start(directory.path());
+    let address = demo.url().trim_start_matches("blaze://").to_owned();
+    let as_shown = |line: &String| {
+        let line = line.split(" --url ").next().unwrap();
+        let line = line.replace(env!("CARGO_BIN_EXE_blazedb"), "target/release/blazedb");
+        line.replace(&address, "127.0.0.1:25293")
+            .replace(directory.path().to_str().unwrap(), "./blazedb-demo")
+    };
+    let shown = block("$ cargo run --release -- demo");
+    assert_eq!(demo.banner.iter().map(as_shown).collect::<Vec<_>>(), shown[1..]);
+    let commands = check_transcript("$ blazedb scan flights", &demo.url());
+    assert_eq!(commands, 6);
+    demo.stop();
+}
+
+/// Runs the commands of the README's block that holds `command`, and checks what they print. Answers how many there were.
+#[track_caller]
+fn check_transcript(command: &str, url: &str) -> usize {
     let mut commands = 0;
     let mut found = String::new();
     let mut expected = Vec::new();
-    for line in block("$ blazedb put notes") {
+    for line in block(command) {
         let Some(command) = line.strip_prefix("$ blazedb ") else {
             expected.push(line);
             continue;
         };
         let mut args = words(command);
-        args.extend(["--url".to_owned(), url.clone()]);
+        args.extend(["--url".to_owned(), url.to_owned()]);
         found.push_str(&printed(&args.iter().map(String::as_str).collect::<Vec<_>>(), ""));
         commands += 1;
     }
     assert_eq!(found.lines().collect::<Vec<_>>(), expected);
-    assert_eq!(commands, 4);
-    server.stop();
+    commands
 }
 
 #[test]

@@ -168,3 +168,42 @@ fn other_databases_are_made_when_asked_for() {
     let mut shop = Caller::connect(server.address, "shop", Outbox::new(None)).unwrap();
     assert_eq!(shop.scan("a").len(), 1);
 }
+
+/// What sled keeps is closed by a clean stop and rebuilt after a kill; stores are not mixed up.
+#[test]
+fn a_directory_belongs_to_one_kind_of_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let expected: Vec<_> = (1..=300).map(|number| numbered(number, 300)).collect();
+    let acts: Vec<Act> = expected.iter().cloned().map(Act::Insert).collect();
+    for store in ["sled", "lsm", "memory"] {
+        let server = Process::start_with(&["--data-dir", &path(store), "--store", store]);
+        Caller::new(server.address).run(&body("things", &acts)).unwrap();
+        server.stop();
+    }
+    for (ending, found) in [("TERM", "as it was left"), ("KILL", "as it was left"), ("TERM", "recovered, 1 ")]
+    {
+        let server = Process::start_with(&["--data-dir", &path("sled"), "--store", "sled"]);
+        assert!(server.banner.iter().any(|line| line.contains(found)), "{:?}", server.banner);
+        let rows: Vec<_> =
+            Caller::new(server.address).scan("things").into_iter().map(|(_, row)| row).collect();
+        assert_eq!(rows, expected);
+        server.signal(ending);
+        server.wait();
+    }
+    for (directory, store, words) in [
+        ("sled", "lsm", "--store sled"),
+        ("sled", "memory", "--store sled"),
+        ("lsm", "sled", "--store lsm"),
+        ("lsm", "memory", "--store lsm"),
+    ] {
+        let mut command = command(&["--data-dir", &path(directory), "--store", store]);
+        let output = command.stdout(Stdio::piped()).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(12), "{error}");
+        assert!(error.contains(words) && error.lines().count() == 1, "{error}");
+    }
+    // The log of a database in memory has everything.
+    let server = Process::start_with(&["--data-dir", &path("memory"), "--store", "sled"]);
+    assert_eq!(Caller::new(server.address).scan("things").len(), 300);
+}

@@ -57,12 +57,11 @@ impl Process {
         Self::spawn(command).expect("the server ended before its banner")
     }
 
-    /// Starts it on a free port with so many descriptors.
-    pub(crate) fn start_limited(descriptors: u32, arguments: &[&str]) -> Self {
-        let mut shell = Command::new("sh");
-        let script = format!("ulimit -n {descriptors} && exec \"$@\"");
-        shell.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_blazedb"), "serve", "--listen", "127.0.0.1:0"]);
-        Self::spawn(shell.args(arguments)).expect("the server ended before its banner")
+    /// Starts it on a free port through a shell, whose `script` runs it by `exec "$@"`.
+    pub(crate) fn start_by(script: &str, arguments: &[&str]) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_blazedb"), "serve", "--listen", "127.0.0.1:0"]);
+        Self::spawn(command.args(arguments)).expect("the server ended before its banner")
     }
 
     /// Starts it over `directory`; none if it does not come up.

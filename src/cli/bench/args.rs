@@ -40,24 +40,24 @@ Examples:
   blazedb bench mixed --reads 95 --rate 5000
   blazedb bench get --existing --collection notes
 
-It loads a server that runs already ('blazedb serve' starts one; 'taskset -c 0 blazedb serve' keeps it on one core, and
-'taskset -c 1 blazedb bench …' the load on another). All clients share one thread. The records that it writes stay in
+It loads a server that runs already ('blazedb serve' starts one; 'taskset -c 0 blazedb serve' keeps it on one core, and \
+'taskset -c 1 blazedb bench …' the load on another). All clients share one thread. The records that it writes stay in \
 the collection; the last line says how many, and how to remove them.
 
-The loop is closed unless --rate is given: a client sends the next operation when an earlier one is answered, so that
-a server that stalls is also asked less, and the latencies do not show what users who come at their own times would
-have waited. With --rate operations are due at even intervals whatever the server does, and each latency counts from
+The loop is closed unless --rate is given: a client sends the next operation when an earlier one is answered, so that \
+a server that stalls is also asked less, and the latencies do not show what users who come at their own times would \
+have waited. With --rate operations are due at even intervals whatever the server does, and each latency counts from \
 when its operation was due.
 
-Output: throughput counts the operations that began while it was measured, until the last of them was answered; a
-latency is that of one operation (with --batch: of all its records), from its submission to its outcome. With -o json
-one object: workload, url, server, clients, window, batch, record_bytes, durability, seed, collection, rate (asked; null
-in a closed loop), warm_up_seconds, seconds, loader_cpu (share of a core that the load used), records_left (in the
-collection), unsent (due and never sent), stopped (by Ctrl-C), and writes and reads (null if there were none), each
-with operations, records, operations_per_second, records_per_second, errors (an object: error to count) and latency_ns
+Output: throughput counts the operations that began while it was measured, until the last of them was answered; a \
+latency is that of one operation (with --batch: of all its records), from its submission to its outcome. With -o json \
+one object: workload, url, server, clients, window, batch, record_bytes, durability, seed, collection, rate (asked; null \
+in a closed loop), warm_up_seconds, seconds, loader_cpu (share of a core that the load used), records_left (in the \
+collection), unsent (due and never sent), stopped (by Ctrl-C), and writes and reads (null if there were none), each \
+with operations, records, operations_per_second, records_per_second, errors (an object: error to count) and latency_ns \
 (p50, p90, p99, p99_9, max, mean).
 
-Exit status: 0 done, 1 a read missed a record, 2 a wrong command line, 3 no connection, or it broke, 4 the server
+Exit status: 0 done, 1 a read missed a record, 2 a wrong command line, 3 no connection, or it broke, 4 the server \
 refused, or refused some operations.";
 
 /// Arguments of `bench`.

@@ -41,6 +41,7 @@ use worker::{Agenda, MISSING, Worker};
 use super::connect::{Target, runtime, url_of};
 use super::{ExitStatus, Failure};
 use crate::client::{Client, Options};
+use crate::server::raise_descriptor_limit;
 use crate::transport::Url;
 
 /// Ticks of a second in the system's accounts of processes (USER_HZ, 100 on every Linux).
@@ -49,6 +50,8 @@ const TICKS_PER_SECOND: f64 = 100.0;
 pub(super) fn run(target: &Target, args: Args) -> Result<(), Failure> {
     let (plan, template) = args.plan()?;
     let url = url_of(target)?;
+    // Each client has a socket; where they are too many the first one that finds none open says so.
+    raise_descriptor_limit();
     let report = LocalSet::new().block_on(&runtime()?, load(&url, plan, template))?;
     let text = report.text(args.output)?;
     let mut stdout = io::stdout().lock();

@@ -32,8 +32,8 @@ Examples:
   blazedb demo --listen 127.0.0.1:0
   blazedb demo --data-dir /tmp/blazedb-demo
 
-It holds 1,000 flights that departed New York City in 2013 (collection flights) and a departures board that changes about
-three times a second (collection board). The data stays; the next start goes on with it and loads nothing twice. To begin
+It holds 1,000 flights that departed New York City in 2013 (collection flights) and a departures board that changes about \
+three times a second (collection board). The data stays; the next start goes on with it and loads nothing twice. To begin \
 anew, remove the directory.
 
 It is a server like that of 'blazedb serve', and stops like it: with Ctrl-C. Its exit statuses are the same.";

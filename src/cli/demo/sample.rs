@@ -18,8 +18,9 @@ const UNKNOWN: &str = "NA";
 const TEXTS: [&str; 4] = ["carrier", "tailnum", "origin", "dest"];
 /// The field that is a moment.
 const MOMENT: &str = "time_hour";
-/// The upper half of the flights' ids, of version 8; the lower is the number of the line.
-const ID_HIGH: u64 = 0x666C_6967_6874_8000;
+/// The upper half of the flights' ids, of version 8: 48 bits of the file's SHA-256. The lower is the number of the line,
+/// so that they are the ids which an import of the file gives.
+const ID_HIGH: u64 = 0x81C3_D168_7C96_8000;
 
 /// What became of the sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

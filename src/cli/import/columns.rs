@@ -170,7 +170,10 @@ impl Columns {
     pub(super) fn fields(&self, row: Row<'_>, nulls: &[String]) -> Result<Vec<(Key, Value)>, String> {
         let (expected, found) = (self.columns.len(), row.len());
         if found != expected {
-            return Err(format!("{found} field(s) where the header has {expected}"));
+            let several_lines = row.raw.contains(&b'\n');
+            let advice =
+                if several_lines { "; it goes over several lines: is a quote not closed?" } else { "" };
+            return Err(format!("{found} field(s) where the header has {expected}{advice}"));
         }
         let mut fields = Vec::with_capacity(expected.saturating_add(1));
         for at in &self.order {
@@ -358,6 +361,8 @@ mod tests {
         check("a,b\n,1\n", &[""], "", Ok(r#"{"a":null,"b":1}"#));
         check("a\n\"[1,\"\"x\"\"]\"\n", &[], "a=json", Ok(r#"{"a":[1,"x"]}"#));
         check("a,b\n1\n", &[], "", Err("1 field(s) where the header has 2"));
+        let advice = "1 field(s) where the header has 2; it goes over several lines: is a quote not closed?";
+        check("a,b\n\"1\n2\n", &[], "", Err(advice));
         check("a\nx\n", &[], "a=int", Err("column a: \"x\" is no int"));
     }
 }

@@ -241,6 +241,13 @@ impl SimFs {
         state.disk_names.remove(name);
     }
 
+    /// Whether the byte at this offset lies in a sector that cannot be read.
+    pub fn is_unreadable(&self, name: &str, offset: usize) -> bool {
+        let state = self.lock();
+        let unreadable = |&inode: &usize| state.inodes[inode].unreadable.contains(&(offset / state.sector));
+        state.names.get(name).is_some_and(unreadable)
+    }
+
     /// Makes a sector unreadable: rot.
     pub fn lose_sector(&self, name: &str, sector: usize) {
         let mut state = self.lock();
@@ -376,6 +383,10 @@ impl Filesystem for SimFs {
         })
     }
 
+    fn set_aside(&self, from: &str, folder: &str, to: &str) -> io::Result<()> {
+        self.rename(from, &format!("{folder}/{to}"))
+    }
+
     fn sync_dir(&self) -> io::Result<()> {
         self.lock().whole(|state| {
             if !state.lies.sync_dir {
@@ -388,7 +399,8 @@ impl Filesystem for SimFs {
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
-        self.lock().look(|state| Ok(state.names.keys().cloned().collect()))
+        let is_here = |name: &&String| !name.contains('/');
+        self.lock().look(|state| Ok(state.names.keys().filter(is_here).cloned().collect()))
     }
 
     fn space(&self) -> Option<Space> {

@@ -164,7 +164,7 @@ fn random_damage_over_several_segments_is_noticed() {
     }
 }
 
-fn damage(fs: &SimFs, sound: &[(String, Vec<u8>)], kind: usize, seeded: &mut Seeded) {
+pub(super) fn damage(fs: &SimFs, sound: &[(String, Vec<u8>)], kind: usize, seeded: &mut Seeded) {
     let (name, bytes) = &sound[seeded.choose(sound.len())];
     let sector_bytes = [512, BLOCK][seeded.choose(2)];
     let sector = seeded.choose(bytes.len() / sector_bytes) * sector_bytes;

@@ -48,7 +48,9 @@ pub(super) struct World {
     /// What was being written when the process died.
     in_flight: Vec<Known>,
     /// What a store would have applied durably.
-    applied: u64,
+    pub(super) applied: u64,
+    /// What the database has noted of its epoch.
+    pub(super) epoch: u32,
     next_operation: u64,
     salt_seed: u64,
     elapsed: Duration,
@@ -71,6 +73,7 @@ impl World {
             history: Vec::new(),
             in_flight: Vec::new(),
             applied: 0,
+            epoch: IDENTITY.epoch,
             next_operation: 1,
             salt_seed: 1,
             elapsed: Duration::ZERO,
@@ -89,7 +92,8 @@ impl World {
             Salts::Random => seeded.next(),
             Salts::Same(salt) => salt,
         });
-        Options { segment_bytes: self.segment_bytes, ..Options::new(IDENTITY, self.applied, salts) }
+        let identity = Identity { epoch: self.epoch, ..IDENTITY };
+        Options { segment_bytes: self.segment_bytes, ..Options::new(identity, self.applied, salts) }
     }
 
     pub(super) fn create(&mut self) -> Result<Log, LogError> {

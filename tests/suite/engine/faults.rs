@@ -13,21 +13,21 @@ use super::kit::{Checkpointed, Op, World, count, open, run, submit};
 use super::model::{Model, random_ops};
 use crate::random::Random;
 
-const NODE: Id = [7; 16];
+pub(super) const NODE: Id = [7; 16];
 /// So small that the script fills several.
-const SEGMENT_BYTES: u32 = 48 << 10;
+pub(super) const SEGMENT_BYTES: u32 = 48 << 10;
 /// What is tried at every point.
 const FAULTS: [Fault; 4] = [Fault::Error, Fault::Short, Fault::CrashBefore, Fault::CrashAfter];
 
 /// The operations of a run, and what each answers and leaves.
-struct Script {
-    operations: Vec<(Vec<Op>, Outcome)>,
+pub(super) struct Script {
+    pub(super) operations: Vec<(Vec<Op>, Outcome)>,
     /// The state after so many operations.
-    states: Vec<Model>,
+    pub(super) states: Vec<Model>,
 }
 
 impl Script {
-    fn new(seed: u64, operations: u64) -> Self {
+    pub(super) fn new(seed: u64, operations: u64) -> Self {
         let (mut random, mut model) = (Random(seed), Model::default());
         let mut script = Self { operations: Vec::new(), states: vec![model.clone()] };
         for _ in 0..operations {

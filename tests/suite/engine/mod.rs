@@ -6,7 +6,10 @@
 mod concurrency;
 mod drops;
 mod faults;
+mod fixture;
 mod kit;
 mod model;
+mod nodes;
 mod rules;
 mod scripts;
+mod syscalls;

@@ -39,7 +39,7 @@ fn outcome(path: &Path, expected: &Rows) -> Outcome {
     }
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
+pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -56,12 +56,47 @@ fn build(path: &Path) -> Rows {
     rows_at(&history, history.last().unwrap().position())
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     let _ = fs::remove_dir_all(to);
     for file in files(from) {
         let target = to.join(file.strip_prefix(from).unwrap());
         fs::create_dir_all(target.parent().unwrap()).unwrap();
         fs::copy(&file, target).unwrap();
+    }
+}
+
+/// A bit of a file.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) file: PathBuf,
+    byte: usize,
+    bit: usize,
+}
+
+impl Place {
+    /// Half of the bits anywhere by size, half in any file, so that the small files get their share.
+    pub(super) fn random(files: &[PathBuf], trial: usize, random: &mut Random) -> Self {
+        let size = |file: &PathBuf| usize::try_from(fs::metadata(file).unwrap().len()).unwrap();
+        let files: Vec<_> = files.iter().filter(|file| size(file) > 0).collect();
+        let sizes: Vec<_> = files.iter().map(|file| size(file)).collect();
+        let (file, byte) = if trial.is_multiple_of(2) {
+            let (mut file, mut byte) = (0, random.index(sizes.iter().sum()));
+            while byte >= sizes[file] {
+                byte -= sizes[file];
+                file += 1;
+            }
+            (file, byte)
+        } else {
+            let file = random.index(files.len());
+            (file, random.index(sizes[file]))
+        };
+        Self { file: files[file].clone(), byte, bit: random.index(8) }
+    }
+
+    pub(super) fn flip(&self) {
+        let mut bytes = fs::read(&self.file).unwrap();
+        bytes[self.byte] ^= 1 << self.bit;
+        fs::write(&self.file, bytes).unwrap();
     }
 }
 
@@ -71,46 +106,23 @@ fn a_flipped_bit_is_an_error_or_harmless() {
     let folder = tempfile::tempdir().unwrap();
     let (original, damaged) = (folder.path().join("original"), folder.path().join("damaged"));
     let expected = build(&original);
-    let files = files(&original);
-    let sizes: Vec<_> =
-        files.iter().map(|file| usize::try_from(fs::metadata(file).unwrap().len()).unwrap()).collect();
     copy(&original, &damaged);
     assert_eq!(outcome(&damaged, &expected), Outcome::Identical, "a copy as it is");
     let mut random = Random(count_from_env("BLAZEDB_STORE_SEED", 1) as u64);
     let (mut errors, mut harmless) = (0, 0);
     for trial in 0..trials {
-        // Half of the bits anywhere by size, half in any file, so that the small files get their share.
-        let (file, byte) = if trial % 2 == 0 {
-            let mut byte = random.index(sizes.iter().sum());
-            let file = sizes
-                .iter()
-                .position(|size| {
-                    byte < *size || {
-                        byte -= size;
-                        false
-                    }
-                })
-                .unwrap();
-            (file, byte)
-        } else {
-            let file = random.index(files.len());
-            (file, random.index(sizes[file]))
-        };
-        let bit = random.index(8);
         copy(&original, &damaged);
-        let target = damaged.join(files[file].strip_prefix(&original).unwrap());
-        let mut bytes = fs::read(&target).unwrap();
-        bytes[byte] ^= 1 << bit;
-        fs::write(&target, bytes).unwrap();
+        let place = Place::random(&files(&damaged), trial, &mut random);
+        place.flip();
         match outcome(&damaged, &expected) {
             Outcome::Error => errors += 1,
             Outcome::Identical => harmless += 1,
-            bad => panic!("trial {trial}: {bad:?} after bit {bit} of byte {byte} in {}", target.display()),
+            bad => panic!("trial {trial}: {bad:?} after {place:?}"),
         }
     }
     println!(
         "{trials} flipped bits in {} files: {errors} errors, {harmless} harmless, 0 silent",
-        files.len()
+        files(&original).len()
     );
     assert!(errors > trials / 2, "the flips hit something");
 }

@@ -7,6 +7,7 @@ mod flips;
 mod history;
 mod kills;
 mod reopening;
+mod sled;
 mod verification;
 
 use std::collections::BTreeMap;
@@ -14,7 +15,12 @@ use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
 
-use blazedb::store::{Direction, Lsm, LsmSettings, Maintained, Memory, Snapshot, Store, StoreError};
+pub(crate) use flips::copy;
+
+use blazedb::store::directory::SLED_FORMAT;
+use blazedb::store::{
+    Direction, Lsm, LsmSettings, Maintained, Memory, Sled, SledSettings, Snapshot, Store, StoreError,
+};
 
 /// Settings under which a few kilobytes already cause flushes, merges and several levels.
 const SMALL: LsmSettings = LsmSettings {
@@ -38,11 +44,24 @@ fn lsm(path: &Path) -> Arc<dyn Store> {
     Arc::new(Lsm::open(path, SMALL).unwrap())
 }
 
+/// A cache and segments so small that a few kilobytes already fill several.
+const SMALL_SLED: SledSettings = SledSettings { cache_bytes: 1 << 20, segment_bytes: 16 << 10 };
+
+fn sled(path: &Path) -> Arc<dyn Store> {
+    Arc::new(open_sled(path))
+}
+
+fn open_sled(path: &Path) -> Sled {
+    SLED_FORMAT.open(path).unwrap();
+    Sled::open(path, SMALL_SLED).unwrap()
+}
+
 /// Runs each case over each backend, as tests of their own.
 macro_rules! over_every_backend {
     ($($file:ident::$case:ident),* $(,)?) => {
         mod over_memory { $(#[test] fn $case() { super::run(super::$file::$case, super::memory); })* }
         mod over_lsm { $(#[test] fn $case() { super::run(super::$file::$case, super::lsm); })* }
+        mod over_sled { $(#[test] fn $case() { super::run(super::$file::$case, super::sled); })* }
     };
 }
 
