@@ -279,6 +279,14 @@ impl Subscription {
         database.position_of(self.told)
     }
 
+    /// Its subscriber may not come back: it keeps no snapshot, which would hold what is overwritten meanwhile.
+    pub fn park(&mut self) {
+        if let Stage::CatchingUp(way) = &mut self.stage {
+            way.forget();
+        }
+        self.rest();
+    }
+
     /// It will not go on at once: it keeps what it read ahead if there is room for it, and its position in any case.
     pub fn rest(&mut self) {
         self.hold = None;

@@ -101,9 +101,8 @@ impl Subscriptions {
         running.is_parked = !matches!(room, Ok(Delivery::Taken));
         match room {
             Ok(Delivery::Taken) => {}
-            Ok(Delivery::Parked | Delivery::Busy | Delivery::Cancelled) => {
-                return running.subscription.rest();
-            }
+            Ok(Delivery::Parked) => return running.subscription.park(),
+            Ok(Delivery::Busy | Delivery::Cancelled) => return running.subscription.rest(),
             Err(_) => return drop(self.running.remove(&id)),
         }
         self.page.clear();
@@ -133,8 +132,12 @@ impl Subscriptions {
         let goes_on = matches!(delivered, Ok(Delivery::Taken)) && !matches!(tidings, Tidings::Reset { .. });
         if goes_on && let Some(running) = self.running.get_mut(&id) {
             // Asks to be told when the writer took it: then there may be more.
-            running.is_parked = !matches!(connection.room(id), Ok(Delivery::Taken));
-            running.subscription.rest();
+            let room = connection.room(id);
+            running.is_parked = !matches!(room, Ok(Delivery::Taken));
+            match room {
+                Ok(Delivery::Parked) => running.subscription.park(),
+                _ => running.subscription.rest(),
+            }
         } else {
             self.running.remove(&id);
         }
