@@ -112,6 +112,9 @@ impl Filesystem for DeafDisk {
     fn unlink(&self, name: &str) -> std::io::Result<()> {
         self.0.unlink(name)
     }
+    fn set_aside(&self, from: &str, folder: &str, to: &str) -> std::io::Result<()> {
+        self.0.set_aside(from, folder, to)
+    }
     fn sync_dir(&self) -> std::io::Result<()> {
         self.0.sync_dir()
     }
