@@ -101,8 +101,13 @@ impl Process {
     }
 
     /// Waits for it to end by itself.
-    pub(crate) fn wait(mut self) -> ExitStatus {
-        let deadline = Instant::now() + PATIENCE;
+    pub(crate) fn wait(self) -> ExitStatus {
+        self.wait_within(PATIENCE)
+    }
+
+    /// The same, for what takes work first.
+    pub(crate) fn wait_within(mut self, patience: Duration) -> ExitStatus {
+        let deadline = Instant::now() + patience;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;

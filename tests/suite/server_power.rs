@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::loop_disk::{Cut, LoopDisk, left_out};
 use super::random::Random;
-use super::server_kit::Process;
+use super::server_kit::{PATIENCE, Process};
 use super::server_load::{Writer, finish, load, writers, wronged};
 
 /// Room for the log, its next segments and the store.
@@ -125,9 +125,10 @@ fn a_failed_sync_ends_the_server_and_loses_nothing() {
     });
     for _ in 0..setting("BLAZEDB_SYNC_FAULTS", 4) {
         // Some ten syncs are those of opening.
-        let at = 20 + random.below(200);
+        let at = 20 + random.below(100);
         let server = start(folder.path(), Some(&format!("fail:{at}")));
-        let status = load(server, &mut writers, Process::wait);
+        // It ends once the load has brought it to that sync.
+        let status = load(server, &mut writers, |server| server.wait_within(10 * PATIENCE));
         assert_eq!(status.code(), Some(13), "sync {at}");
         let server = Process::start(folder.path());
         let wrong = wronged(server.address, &mut writers);
