@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::runtime::{Builder, Runtime};
+
 use super::{ExitStatus, Failure, tell};
 use crate::client::{Client, Error, InputError, Options, State};
 use crate::transport::Url;
@@ -10,11 +12,14 @@ use crate::wire::{ErrorCode, Fault};
 /// How long a command goes on without a connection: a person waits for it, and a server that restarts is back sooner.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The variable that names the server where the option does not.
+const URL_VARIABLE: &str = "BLAZEDB_URL";
+
 /// The option that names the server.
 #[derive(Debug, clap::Args)]
 pub(super) struct Target {
     /// The server and its database; each part may be left out
-    #[arg(long, global = true, env = "BLAZEDB_URL", value_name = "URL")]
+    #[arg(long, global = true, env = URL_VARIABLE, value_name = "URL")]
     #[arg(default_value = "blaze://127.0.0.1:25293/main")]
     url: String,
 }
@@ -24,10 +29,8 @@ pub(super) fn with_client<T>(
     target: &Target,
     job: impl AsyncFnOnce(Client) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let url: Url = target.url.parse().map_err(|error| Failure::usage(format_args!("--url: {error}")))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
-    let runtime = runtime.map_err(|error| Failure::new(format_args!("cannot start: {error}")))?;
-    runtime.block_on(async {
+    let url = url_of(target)?;
+    runtime()?.block_on(async {
         let options = Options { patience: Some(PATIENCE), ..Options::default() };
         let client = Client::connect(&url, options).await?;
         tokio::spawn(tell_losses(client.state()));
@@ -35,6 +38,35 @@ pub(super) fn with_client<T>(
         client.close().await;
         Ok(done)
     })
+}
+
+/// The URL of the server, checked.
+pub(super) fn url_of(target: &Target) -> Result<Url, Failure> {
+    target.url.parse().map_err(|error| Failure::usage(format_args!("--url: {error}")))
+}
+
+/// What a command that is printed for pasting needs to reach `url`, with a blank before it; nothing where the command
+/// goes there by itself.
+pub(super) fn url_option(url: &Url) -> String {
+    let is_usual = *url == Url::default() && std::env::var_os(URL_VARIABLE).is_none();
+    if is_usual { String::new() } else { format!(" --url {url}") }
+}
+
+/// This program as it was called, so that a command that is printed for pasting works beside it.
+pub(super) fn program() -> String {
+    let called = std::env::args().next().unwrap_or_default();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
+    match called.as_str() {
+        "" => "blazedb".to_owned(),
+        plain if plain.chars().all(is_plain) => called,
+        _ => format!("'{}'", called.replace('\'', r"'\''")),
+    }
+}
+
+/// What a command's connections run on: this thread alone.
+pub(super) fn runtime() -> Result<Runtime, Failure> {
+    let runtime = Builder::new_current_thread().enable_io().enable_time().build();
+    runtime.map_err(|error| Failure::new(format_args!("cannot start: {error}")))
 }
 
 /// Says on stderr that the connection was lost, once a loss.

@@ -3,8 +3,12 @@
 //! Each command is a module with its arguments (a clap type) and a `run` that returns `Result<(), Failure>`; a new
 //! one is added as a module, a variant of `Command` and an arm of [`run`].
 
+mod bench;
+mod completion;
 mod connect;
 mod delete;
+mod demo;
+mod drop;
 mod frames;
 mod get;
 mod input;
@@ -64,6 +68,8 @@ enum Command {
     Patch(patch::Args),
     /// Delete records by their ids
     Delete(delete::Args),
+    /// Remove a collection with all its records
+    Drop(drop::Args),
     /// Print the records of a collection in the order of their ids
     Scan(scan::Args),
     /// Print what the server counts
@@ -72,8 +78,14 @@ enum Command {
     Record(record::Args),
     /// Print the frames of a capture
     Frames(frames::FramesArgs),
+    /// Load a server and print throughput and latencies
+    Bench(bench::Args),
     /// Run a server
     Serve(serve::Args),
+    /// Run a server with a sample in it and something going on
+    Demo(demo::Args),
+    /// Print what a shell needs to complete commands
+    Completion(completion::Args),
 }
 
 /// How a run ended, as the status that the shell sees.
@@ -145,11 +157,15 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::Get(args) => get::run(&cli.target, args),
         Command::Patch(args) => patch::run(&cli.target, args),
         Command::Delete(args) => delete::run(&cli.target, args),
+        Command::Drop(args) => drop::run(&cli.target, args),
         Command::Scan(args) => scan::run(&cli.target, args),
         Command::Stats(args) => stats::run(&cli.target, args),
         Command::Record(args) => record::run(args),
         Command::Frames(args) => frames::run(&args),
+        Command::Bench(args) => bench::run(&cli.target, args),
         Command::Serve(args) => serve::run(args),
+        Command::Demo(args) => demo::run(args),
+        Command::Completion(args) => completion::run(&args),
     };
     match outcome {
         Ok(()) | Err(Failure::OutputClosed) => ExitStatus::Done,

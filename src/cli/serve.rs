@@ -6,11 +6,14 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
+use super::connect::{program, url_option};
 use super::{ExitStatus, Failure};
 use crate::log::Tail;
-use crate::server::limits::{DEFAULT_DATA_DIR, DEFAULT_DATABASE, DEFAULT_LISTEN};
+use crate::server::limits::{CHECKPOINT_BYTES, DEFAULT_DATA_DIR, DEFAULT_LISTEN, MIN_CHECKPOINT_BYTES};
 use crate::server::{Config, Ending, Finding, Place, Server, ServerError, StoreKind};
 use crate::store::directory::DirectoryError;
+use crate::transport::Url;
+use crate::wire::DatabaseName;
 
 /// Arguments of `serve`.
 #[derive(Debug, clap::Args)]
@@ -31,6 +34,9 @@ pub(super) struct Args {
     /// Make this database if it is not there (an empty directory gets `main` by itself)
     #[arg(long, value_name = "NAME")]
     create: Option<String>,
+    /// Make a checkpoint after so many bytes of changes: fewer let a restart replay less, and the disk write more
+    #[arg(long, value_name = "BYTES", default_value_t = CHECKPOINT_BYTES, value_parser = clap::value_parser!(u64).range(MIN_CHECKPOINT_BYTES..))]
+    checkpoint_bytes: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -67,11 +73,17 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         Place::Directory(args.data_dir, kind)
     };
     let config = Config::new(args.listen, place.clone(), args.create).map_err(|error| failure(&error))?;
+    let config = config.with_checkpoint_bytes(args.checkpoint_bytes);
     let server = Server::start(&config).map_err(|error| failure(&error))?;
     let address = server.address().map_err(Failure::new)?;
     // Whoever started it without a terminal does without the banner.
     let _ = banner(&mut io::stdout().lock(), address, &place, server.findings());
-    match server.run().map_err(|error| failure(&error))? {
+    ended(server.run())
+}
+
+/// How the end of a server is told.
+pub(super) fn ended(outcome: Result<Ending, ServerError>) -> Result<(), Failure> {
+    match outcome.map_err(|error| failure(&error))? {
         Ending::Graceful => Ok(()),
         Ending::AtOnce => {
             let line = "stopped at once; what was acknowledged is in the log".to_owned();
@@ -80,7 +92,8 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     }
 }
 
-fn failure(error: &ServerError) -> Failure {
+/// Why a server did not start, with its status.
+pub(super) fn failure(error: &ServerError) -> Failure {
     use crate::engine::EngineError;
     let status = match error {
         ServerError::NotLoopback(_) | ServerError::InvalidName { .. } => ExitStatus::Usage,
@@ -111,15 +124,15 @@ fn banner<'a>(
         writeln!(out, "  database  {}: {}", finding.name, what_was_found(&finding))?;
         first.get_or_insert(finding.name);
     }
-    let url = format!("blaze://{address}/{}", first.unwrap_or(DEFAULT_DATABASE));
-    let url = if address.to_string() == DEFAULT_LISTEN && first == Some(DEFAULT_DATABASE) {
-        String::new()
-    } else {
-        format!(" --url {url}")
+    let url = Url::from(address);
+    let url = match first.map(DatabaseName::new) {
+        Some(Ok(name)) => url.with_database(name),
+        _ => url,
     };
-    writeln!(out, "  try       blazedb put notes --record '{{\"title\":\"Hello\"}}'{url}")?;
-    writeln!(out, "            blazedb scan notes{url}")?;
-    writeln!(out, "            blazedb stats{url}")?;
+    let (program, url) = (program(), url_option(&url));
+    writeln!(out, "  try       {program} put notes --record '{{\"title\":\"Hello\"}}'{url}")?;
+    writeln!(out, "            {program} scan notes{url}")?;
+    writeln!(out, "            {program} stats{url}")?;
     writeln!(out, "  stop      Ctrl-C")?;
     out.flush()
 }
@@ -132,6 +145,11 @@ fn what_was_found(finding: &Finding<'_>) -> String {
         return "new".to_owned();
     }
     let replayed = finding.opening.replayed;
+    let room = if finding.lacks_room {
+        "; THE DISK IS FULL: it reads, and takes writes again when there is room"
+    } else {
+        ""
+    };
     let end = match finding.opening.log.as_ref().map(|report| &report.tail) {
         Some(Tail::Unvouched { file, from, to }) if to > from => {
             format!("; {file} ends in a write that was never acknowledged (bytes {from} to {to}), ignored")
@@ -139,8 +157,8 @@ fn what_was_found(finding: &Finding<'_>) -> String {
         _ => String::new(),
     };
     match replayed {
-        0 => format!("as it was left{end}"),
-        1 => format!("recovered, 1 transaction from the log{end}"),
-        _ => format!("recovered, {replayed} transactions from the log{end}"),
+        0 => format!("as it was left{end}{room}"),
+        1 => format!("recovered, 1 transaction from the log{end}{room}"),
+        _ => format!("recovered, {replayed} transactions from the log{end}{room}"),
     }
 }

@@ -181,6 +181,14 @@ impl Client {
         self.transaction(records::delete(collection, id)?).await
     }
 
+    /// Drops a collection with all its records. Where there is none nothing changes: [`Receipt::unchanged`].
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn drop_collection(&self, collection: &str) -> Result<Receipt, Error> {
+        self.transaction(records::drop_collection(collection)?).await
+    }
+
     /// Sends one atomic transaction and waits for its outcome.
     ///
     /// # Errors

@@ -92,6 +92,11 @@ pub(super) fn delete(collection: &str, id: Uuid) -> Result<OperationBody, InputE
     one(collection, Action::Delete { id })
 }
 
+/// The body that drops a collection.
+pub(super) fn drop_collection(collection: &str) -> Result<OperationBody, InputError> {
+    one(collection, Action::Drop)
+}
+
 fn encode(record: &Record) -> Result<Vec<u8>, InputError> {
     let mut bytes = Vec::new();
     encode_record(record, Layout::V1, &mut bytes)?;

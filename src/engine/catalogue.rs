@@ -49,8 +49,14 @@ impl Catalogue {
         self.last_node
     }
 
+    /// Says that these numbers were given, whether or not what had them is still there.
+    pub fn note_given(&mut self, last_collection: u32, last_node: u32) {
+        self.last_collection = self.last_collection.max(last_collection);
+        self.last_node = self.last_node.max(last_node);
+    }
+
     /// Takes an entry in.
-    pub fn add(&mut self, entry: &CatalogueEntry) {
+    pub fn take(&mut self, entry: &CatalogueEntry) {
         match entry {
             CatalogueEntry::Collection { number, name } => {
                 Arc::make_mut(&mut self.collections).insert(name.clone(), *number);
@@ -59,6 +65,11 @@ impl Catalogue {
             CatalogueEntry::Node { index, node } => {
                 self.nodes.insert(*node, *index);
                 self.last_node = self.last_node.max(*index);
+            }
+            CatalogueEntry::Dropped { number, name, .. } => {
+                if self.collection(name) == Some(*number) {
+                    Arc::make_mut(&mut self.collections).remove(name);
+                }
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Changes from a position on, in both ways: all of them in order, or the latest of each record.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::codec::Assembler;
@@ -44,6 +45,8 @@ pub struct LatestChange {
 pub struct LatestChanges {
     reader: Reader,
     collection: Option<u32>,
+    /// The collections that are there: rows of others wait to be swept.
+    live: BTreeSet<u32>,
     after: u64,
     is_done: bool,
 }
@@ -66,14 +69,20 @@ impl Database {
     /// database's state at [`LatestChanges::position`] once all are read, and not before.
     ///
     /// # Errors
-    /// [`EngineError::PositionUnknown`].
+    /// [`EngineError::PositionUnknown`]; [`EngineError::PositionExpired`] if a collection was dropped after `position`,
+    /// one of its name where one is asked for: what is gone with it has no latest change.
     pub fn latest_changes(
         &self,
         position: Position,
         collection: Option<u32>,
     ) -> Result<LatestChanges, EngineError> {
         let after = self.sequence_of(position)?;
-        Ok(LatestChanges { reader: self.reader(), collection, after, is_done: false })
+        let reader = self.reader();
+        if let Some(dropped) = reader.dropped_after(after, collection) {
+            return Err(EngineError::PositionExpired { oldest: self.position_of(dropped) });
+        }
+        let live = reader.collections().values().copied().collect();
+        Ok(LatestChanges { reader, collection, live, after, is_done: false })
     }
 
     /// The number that a position names, if it is one of this database's past.
@@ -172,7 +181,8 @@ impl LatestChanges {
                 looked_at = looked_at.saturating_add(1);
                 let change = ChangeRow::decode(sequence, &value)?;
                 let collection = change.collection.number();
-                if self.collection.is_none_or(|wanted| wanted == collection) {
+                let is_wanted = self.collection.is_none_or(|wanted| wanted == collection);
+                if is_wanted && self.live.contains(&collection) {
                     let record = read_record(snapshot, collection, &change.id)?;
                     let record = record.filter(|record| record.sequence == sequence);
                     let record = record

@@ -94,9 +94,7 @@ impl Assembler {
         for (sequence, effect) in (piece.first_sequence..).zip(piece.effects()) {
             let unreadable = || EngineError::Corrupted(format!("effect {sequence} of the log"));
             let effect = effect.and_then(|effect| decode(sequence, &effect)).ok_or_else(unreadable)?;
-            if let Some(change) = effect.change() {
-                decision.clock = decision.clock.max(latest_clock(&change.new.envelope));
-            }
+            decision.clock = decision.clock.max(latest_clock(&effect));
             decision.effects.push(effect);
         }
         if piece.continues {
@@ -108,13 +106,21 @@ impl Assembler {
     }
 }
 
-fn latest_clock(envelope: &Envelope) -> u64 {
-    envelope.fields.iter().fold(envelope.clock, |latest, field| latest.max(field.clock))
+/// The latest clock that an effect names.
+fn latest_clock(effect: &DecidedEffect) -> u64 {
+    match effect {
+        DecidedEffect::Write(change) | DecidedEffect::Delete(change) => {
+            let Envelope { clock, fields, .. } = &change.new.envelope;
+            fields.iter().fold(*clock, |latest, field| latest.max(field.clock))
+        }
+        DecidedEffect::Catalogue(CatalogueEntry::Dropped { clock, .. }) => *clock,
+        DecidedEffect::Catalogue(_) | DecidedEffect::Outcome(_) => 0,
+    }
 }
 
 /// The entry of the ledger that a transaction stands for; the database's own have none.
 fn ledger(decision: &Decision, head: &TransactionHead<'_>) -> Option<LedgerEntry> {
-    let last_change = decision.numbered().filter(|(_, effect)| effect.change().is_some()).last();
+    let last_change = decision.numbered().filter(|(_, effect)| effect.is_change()).last();
     let said = decision.effects.iter().find_map(|effect| match effect {
         DecidedEffect::Outcome(outcome) => Some(*outcome),
         _ => None,

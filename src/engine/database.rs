@@ -11,6 +11,7 @@
 
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::codec::{self, Buffers};
@@ -23,6 +24,7 @@ use super::prepare::prepare;
 use super::record::Id;
 use super::rows::SnapshotView;
 use super::shared::{Shared, lock};
+use super::sweep::Sweeper;
 use crate::log::{GroupCommit, LogError, LogView, Sequences};
 use crate::wire::message::Groups;
 use crate::wire::{Clock, Position};
@@ -56,6 +58,7 @@ pub struct Database {
     pub(super) shared: Arc<Shared>,
     pub(super) decider: Mutex<Decider>,
     pub(super) mode: Mode,
+    pub(super) sweeper: Mutex<Sweeper>,
 }
 
 /// Whether a database takes operations.
@@ -112,6 +115,10 @@ impl Database {
         self.shared.queue(decision.clone());
         let ordered = group.order(&head, &effects, self.shared.moment());
         let expected = Sequences { first: decision.first_sequence, last: decision.last_sequence() };
+        let lacks_room = matches!(ordered, Err(LogError::DiskFull));
+        if lacks_room != self.lacks_room() {
+            self.shared.lacks_room.store(lacks_room, Ordering::Relaxed);
+        }
         match ordered {
             Ok(found) if found == expected => Ok(()),
             Ok(found) => Err(self.shared.stop(&format!("the log numbered {found:?} what is {expected:?}"))),
@@ -200,6 +207,11 @@ impl Database {
             Mode::Writable(_) => None,
             Mode::ReadOnly { reason, .. } => Some(reason),
         }
+    }
+
+    /// Whether the disk had no room when something was to be written last.
+    pub fn lacks_room(&self) -> bool {
+        self.shared.lacks_room.load(Ordering::Relaxed)
     }
 
     pub(super) fn writable(&self) -> Result<&GroupCommit<Committer>, EngineError> {

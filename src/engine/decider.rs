@@ -143,10 +143,11 @@ impl Decider {
     pub fn accept(&mut self, decision: &Decision) {
         self.overlay.add(decision);
         for (sequence, effect) in decision.numbered() {
-            match effect {
-                DecidedEffect::Catalogue(entry) => self.catalogue.add(entry),
-                DecidedEffect::Write(_) | DecidedEffect::Delete(_) => self.last_change = sequence,
-                DecidedEffect::Outcome(_) => {}
+            if let DecidedEffect::Catalogue(entry) = effect {
+                self.catalogue.take(entry);
+            }
+            if effect.is_change() {
+                self.last_change = sequence;
             }
         }
         self.next_sequence = decision.last_sequence().saturating_add(1);
@@ -219,7 +220,7 @@ impl Decider {
     }
 
     fn last_change_with(&self, effects: &[DecidedEffect]) -> u64 {
-        let changes = (self.next_sequence..).zip(effects).filter(|(_, effect)| effect.change().is_some());
+        let changes = (self.next_sequence..).zip(effects).filter(|(_, effect)| effect.is_change());
         changes.last().map_or(self.last_change, |(sequence, _)| sequence)
     }
 }

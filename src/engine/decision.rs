@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::outcome::{LedgerEntry, Outcome};
-use super::record::{Id, StoredRecord};
+use super::record::{Id, StoredRecord, take};
 
 /// What was decided of one operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub struct RecordWrite {
     pub new: Arc<StoredRecord>,
 }
 
-/// An entry of the catalogue.
+/// An entry of the catalogue, or the end of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CatalogueEntry {
     /// A collection was created.
@@ -69,6 +69,17 @@ pub enum CatalogueEntry {
         /// Its id.
         node: Id,
     },
+    /// A collection was dropped: it and all its records are gone from here on.
+    Dropped {
+        /// Its number, which is never used again.
+        number: u32,
+        /// Its name, free for another collection.
+        name: Box<str>,
+        /// The hybrid logical clock of the drop.
+        clock: u64,
+        /// The index of the node that dropped it.
+        node: u32,
+    },
 }
 
 /// What an effect, or the head of a transaction, takes beside the bytes of records and names, roughly.
@@ -76,28 +87,36 @@ const EFFECT_HEAD_BYTES: usize = 64;
 
 const COLLECTION: u8 = 1;
 const NODE: u8 = 2;
+const DROPPED: u8 = 3;
 
 impl CatalogueEntry {
-    /// The entry as the log carries it: kind u8, number u32, then the name or the node's id.
+    /// The entry as the log carries it: kind u8, number u32, then the name or the node's id; of a dropped collection
+    /// clock u64, node u32 and its name.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let (kind, number, rest) = match self {
-            Self::Collection { number, name } => (COLLECTION, number, name.as_bytes()),
-            Self::Node { index, node } => (NODE, index, &node[..]),
-        };
-        let mut bytes = vec![kind];
-        bytes.extend(number.to_be_bytes());
-        bytes.extend(rest);
-        bytes
+        let head = |kind: u8, number: &u32| [&[kind][..], &number.to_be_bytes()].concat();
+        match self {
+            Self::Collection { number, name } => [&head(COLLECTION, number), name.as_bytes()].concat(),
+            Self::Node { index, node } => [&head(NODE, index), &node[..]].concat(),
+            Self::Dropped { number, name, clock, node } => {
+                let stamp = [&clock.to_be_bytes()[..], &node.to_be_bytes()].concat();
+                [&head(DROPPED, number), &stamp[..], name.as_bytes()].concat()
+            }
+        }
     }
 
     /// Reads an entry; `None` if it is none that this release knows.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
-        let (&kind, rest) = bytes.split_first()?;
-        let (number, rest) = rest.split_first_chunk()?;
-        let number = u32::from_be_bytes(*number);
+        let (&kind, mut rest) = bytes.split_first()?;
+        let number = u32::from_be_bytes(take(&mut rest)?);
+        let text = |bytes| Some(std::str::from_utf8(bytes).ok()?.into());
         Some(match kind {
-            COLLECTION => Self::Collection { number, name: std::str::from_utf8(rest).ok()?.into() },
+            COLLECTION => Self::Collection { number, name: text(rest)? },
             NODE => Self::Node { index: number, node: rest.try_into().ok()? },
+            DROPPED => {
+                let clock = u64::from_be_bytes(take(&mut rest)?);
+                let node = u32::from_be_bytes(take(&mut rest)?);
+                Self::Dropped { number, name: text(rest)?, clock, node }
+            }
             _ => return None,
         })
     }
@@ -135,6 +154,14 @@ impl DecidedEffect {
             Self::Catalogue(_) | Self::Outcome(_) => None,
         }
     }
+
+    /// Whether readers see something else after it: a change of a record, or the drop of a collection.
+    pub const fn is_change(&self) -> bool {
+        match self {
+            Self::Write(_) | Self::Delete(_) | Self::Catalogue(CatalogueEntry::Dropped { .. }) => true,
+            Self::Catalogue(_) | Self::Outcome(_) => false,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -145,15 +172,23 @@ mod tests {
     fn entries_of_the_catalogue_are_their_bytes() {
         let collection = CatalogueEntry::Collection { number: 0x0102, name: "people".into() };
         let node = CatalogueEntry::Node { index: 3, node: *b"ABCDEFGHIJKLMNOP" };
-        for (entry, bytes) in
-            [(collection, &b"\x01\0\0\x01\x02people"[..]), (node, b"\x02\0\0\0\x03ABCDEFGHIJKLMNOP")]
-        {
+        let dropped = CatalogueEntry::Dropped { number: 4, name: "people".into(), clock: 0x0506, node: 7 };
+        for (entry, bytes) in [
+            (collection, &b"\x01\0\0\x01\x02people"[..]),
+            (node, b"\x02\0\0\0\x03ABCDEFGHIJKLMNOP"),
+            (dropped, b"\x03\0\0\0\x04\0\0\0\0\0\0\x05\x06\0\0\0\x07people"),
+        ] {
             assert_eq!(entry.to_bytes(), bytes);
             assert_eq!(CatalogueEntry::parse(bytes), Some(entry));
         }
-        for wrong in
-            [&b""[..], b"\x01\0\0\0", b"\x03\0\0\0\x01x", b"\x02\0\0\0\x01short", b"\x01\0\0\0\x01\xFF"]
-        {
+        for wrong in [
+            &b""[..],
+            b"\x01\0\0\0",
+            b"\x09\0\0\0\x01x",
+            b"\x03\0\0\0\x01x",
+            b"\x02\0\0\0\x01short",
+            b"\x01\0\0\0\x01\xFF",
+        ] {
             assert_eq!(CatalogueEntry::parse(wrong), None);
         }
     }

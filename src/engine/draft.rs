@@ -13,6 +13,7 @@ use super::prepare::{Act, Item};
 use super::record::{Content, Envelope, Id, StoredRecord};
 use super::view::StateView;
 use crate::blazebinary::Record;
+use crate::store::CollectionId;
 use crate::wire::{ErrorCode, FramedRecord};
 
 /// What an effect of the log costs beside the bytes of its record and the names in it, at most.
@@ -25,7 +26,11 @@ pub(super) struct Draft<'a> {
     clock: u64,
     next_sequence: u64,
     records: BTreeMap<(u32, Id), Arc<StoredRecord>>,
-    collections: BTreeMap<&'a str, u32>,
+    /// What the names mean by now, where that has changed: nothing, of one that was dropped.
+    collections: BTreeMap<&'a str, Option<u32>>,
+    /// How many collections there are, and the highest number that one ever had.
+    live_collections: usize,
+    last_collection: u32,
     effects: Vec<DecidedEffect>,
     bytes: usize,
     unchanged: u32,
@@ -73,6 +78,8 @@ impl<'a> Draft<'a> {
             next_sequence,
             records: BTreeMap::new(),
             collections: BTreeMap::new(),
+            live_collections: decider.catalogue.collections().len(),
+            last_collection: decider.catalogue.last_collection(),
             effects: Vec::new(),
             bytes: 0,
             unchanged: 0,
@@ -86,6 +93,9 @@ impl<'a> Draft<'a> {
 
     /// Decides one item.
     pub(super) fn item(&mut self, item: &Item<'a>) -> Result<(), Stop> {
+        if matches!(item.act, Act::Drop) {
+            return self.drop_collection(item.collection);
+        }
         let collection = self.collection(item.collection);
         let current = match collection {
             Some(collection) => self.record(collection, &item.id)?,
@@ -109,13 +119,17 @@ impl<'a> Draft<'a> {
             }
             Act::Delete if exists => self.delete(item, current)?,
             Act::Delete => self.note_unchanged(),
-            Act::Check => {}
+            // A drop was done above.
+            Act::Check | Act::Drop => {}
         }
         Ok(())
     }
 
     fn collection(&self, name: &str) -> Option<u32> {
-        self.collections.get(name).copied().or_else(|| self.decider.catalogue.collection(name))
+        match self.collections.get(name) {
+            Some(number) => *number,
+            None => self.decider.catalogue.collection(name),
+        }
     }
 
     fn record(&self, collection: u32, id: &Id) -> Result<Current, EngineError> {
@@ -196,15 +210,31 @@ impl<'a> Draft<'a> {
         if let Some(number) = self.collection(name) {
             return Ok(number);
         }
-        let new = u32::try_from(self.collections.len()).unwrap_or(u32::MAX);
-        let number = self.decider.catalogue.last_collection().saturating_add(new).saturating_add(1);
-        if usize::try_from(number).unwrap_or(usize::MAX) > MAX_COLLECTIONS {
+        let number = self.last_collection.saturating_add(1);
+        if self.live_collections >= MAX_COLLECTIONS || CollectionId::new(number).is_err() {
             return Err(ErrorCode::NotSupported.into());
         }
         self.charge(name.len())?;
-        self.collections.insert(name, number);
+        self.collections.insert(name, Some(number));
+        self.last_collection = number;
+        self.live_collections = self.live_collections.saturating_add(1);
         self.push(DecidedEffect::Catalogue(CatalogueEntry::Collection { number, name: name.into() }));
         Ok(number)
+    }
+
+    /// Whatever the collection holds, this is one effect.
+    fn drop_collection(&mut self, name: &'a str) -> Result<(), Stop> {
+        let Some(number) = self.collection(name) else {
+            self.note_unchanged();
+            return Ok(());
+        };
+        self.charge(name.len())?;
+        self.collections.insert(name, None);
+        self.live_collections = self.live_collections.saturating_sub(1);
+        let (clock, node) = (self.clock, self.node);
+        let entry = CatalogueEntry::Dropped { number, name: name.into(), clock, node };
+        self.push(DecidedEffect::Catalogue(entry));
+        Ok(())
     }
 }
 

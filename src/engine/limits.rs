@@ -21,8 +21,18 @@ pub const MAX_FIELD_CLOCKS: usize = 256;
 /// row has for it.
 pub const MAX_FIELD_CLOCK_BYTES: usize = 32 << 10;
 
-/// The most collections of a database: all their entries are held in memory.
+/// The most collections of a database at a time: all their entries are held in memory.
 pub const MAX_COLLECTIONS: usize = 65_536;
+
+/// How many drops of collections are remembered one by one, so that whoever was away learns whether the collection that
+/// he follows was dropped meanwhile. Of a position before all of them he is told that it may have been.
+pub const MAX_DROPS_REMEMBERED: usize = 1024;
+
+/// How many rows of a dropped collection go at once: half a millisecond in which commits wait for their fold.
+pub const SWEEP_ROWS: usize = 256;
+
+/// How often that is done in one turn of maintenance, commits in between: a turn every 40 ms sweeps 100,000 rows a second.
+pub const SWEEP_CHUNKS: usize = 16;
 
 /// The most nodes that have a ledger: all their ids are held in memory, some 50 bytes each.
 pub const MAX_NODES: usize = 1_000_000;

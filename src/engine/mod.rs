@@ -8,6 +8,7 @@
 //! | `view`, `rows`, `codec` | what a decision is made against; decisions as rows and as effects of the log |
 //! | `database`, `committer`, `shared` | the commit path: decide, append, sync beside the fold, publish |
 //! | `opening`, `marker`, `upkeep`, `retention` | opening and replay, checkpoints, trimming, verification |
+//! | `drops`, `sweep` | dropped collections: what is remembered of them, and how their rows go |
 //! | `read`, `changes`, `feed` | snapshots, scans, changes from a position on |
 //!
 //! This module knows nothing of connections and frames; it reads no clock and no disk by itself.
@@ -20,6 +21,7 @@ mod database;
 mod decider;
 mod decision;
 mod draft;
+mod drops;
 mod environment;
 mod error;
 mod feed;
@@ -35,6 +37,7 @@ mod record;
 mod retention;
 mod rows;
 mod shared;
+mod sweep;
 mod upkeep;
 mod view;
 
@@ -54,5 +57,6 @@ pub use read::{CollectionStatistics, Range, Reader, Scan};
 pub use record::{Content, Envelope, FieldStamp, Id, StoredRecord};
 pub use retention::Retention;
 pub use shared::Listener;
+pub use sweep::Sweeping;
 pub use upkeep::Checkpointed;
 pub use view::StateView;

@@ -15,6 +15,7 @@ use super::record::Id;
 use super::retention::{Marks, Retention};
 use super::rows::{self, Progress};
 use super::shared::{Folding, Listener, Replay, Shared, Start};
+use super::sweep::{Sweeper, Sweeping};
 use crate::log::limits::SEGMENT_BYTES;
 use crate::log::{Filesystem, GroupCommit, Identity, Log, LogError, LogView, Opened, Options, Report};
 use crate::store::Store;
@@ -30,6 +31,8 @@ pub struct Settings {
     pub segment_bytes: u32,
     /// The most bytes of recent changes held in memory.
     pub feed_bytes: usize,
+    /// How fast dropped collections are swept; the default except in tests.
+    pub sweeping: Sweeping,
     /// Who is told of publications.
     pub listener: Option<Arc<dyn Listener>>,
 }
@@ -41,6 +44,7 @@ impl Default for Settings {
             retention: Retention::default(),
             segment_bytes: SEGMENT_BYTES,
             feed_bytes: MAX_FEED_BYTES,
+            sweeping: Sweeping::default(),
             listener: None,
         }
     }
@@ -79,9 +83,11 @@ impl Database {
                 "the store belongs to another database: move it away".to_owned(),
             ));
         }
+        let progress = Progress { database: marker.database, ..progress.unwrap_or_default() };
         let folding = Folding {
-            catalogue: rows::read_catalogue(&*snapshot)?,
-            progress: Progress { database: marker.database, ..progress.unwrap_or_default() },
+            catalogue: rows::read_catalogue(&*snapshot, &progress)?,
+            drops: Arc::new(rows::read_drops(&*snapshot, &progress)?),
+            progress,
             marks: Marks::new(settings.retention, rows::read_marks(&*snapshot)?),
             folded: Vec::new(),
         };
@@ -121,13 +127,16 @@ impl Database {
             sequence,
             folding,
             feed: Feed::new(sequence, settings.feed_bytes),
+            lacks_room: report.as_ref().is_some_and(|report| report.lacks_room),
         };
         let shared = Arc::new(Shared::new(store, environment, settings.listener, start));
         let mode = match log {
             Ok(log) => Mode::Writable(Box::new(GroupCommit::new(log, Committer::new(shared.clone())))),
             Err((view, reason)) => Mode::ReadOnly { reason: reason.into(), view },
         };
-        Ok((Self { shared, decider: Mutex::new(decider), mode }, Opening { is_new, log: report, replayed }))
+        let sweeper = Mutex::new(Sweeper::new(settings.sweeping));
+        let database = Self { shared, decider: Mutex::new(decider), mode, sweeper };
+        Ok((database, Opening { is_new, log: report, replayed }))
     }
 }
 
@@ -178,7 +187,8 @@ fn open_log(
             Err(LogError::Exists) => {}
             Err(error) => return Err(error.into()),
             Ok(log) => {
-                let report = Report { segments: 0, last_sequence: 0, hlc: 0, tail: crate::log::Tail::Clean };
+                let tail = crate::log::Tail::Clean;
+                let report = Report { segments: 0, last_sequence: 0, hlc: 0, tail, lacks_room: false };
                 return Ok(Opened::ReadWrite(Box::new(log), report));
             }
         }

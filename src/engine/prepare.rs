@@ -18,12 +18,12 @@ pub struct Prepared<'a> {
     pub items: Result<Vec<Item<'a>>, Refusal>,
 }
 
-/// One operation on one record.
+/// One operation on one record, or on a collection.
 #[derive(Debug)]
 pub struct Item<'a> {
     /// The collection's name.
     pub collection: &'a str,
-    /// The record's id.
+    /// The record's id; zeros of a drop.
     pub id: Id,
     /// The version that its author saw.
     pub base: Option<u64>,
@@ -31,7 +31,7 @@ pub struct Item<'a> {
     pub act: Act<'a>,
 }
 
-/// What is done to a record.
+/// What is done to a record, or to a collection.
 #[derive(Debug)]
 pub enum Act<'a> {
     /// Create it.
@@ -54,6 +54,8 @@ pub enum Act<'a> {
     Delete,
     /// Nothing.
     Check,
+    /// Remove the collection.
+    Drop,
 }
 
 /// Checks an operation's body by itself.
@@ -90,6 +92,7 @@ fn item<'a>(collection: &'a str, operation: RecordOperation<'a>) -> Result<Item<
         }
         Action::Delete { id } => (id, Act::Delete),
         Action::Check { id } => (id, Act::Check),
+        Action::Drop => (Uuid::nil(), Act::Drop),
     };
     Ok(Item { collection, id: id.into_bytes(), base: operation.base, act })
 }

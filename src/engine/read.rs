@@ -4,6 +4,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::catalogue::Collections;
 use super::database::Database;
 use super::error::EngineError;
 use super::limits::{MAX_CHUNK_BYTES, MAX_CHUNK_ROWS, MAX_SNAPSHOT_AGE};
@@ -119,6 +120,26 @@ impl Reader {
                 Ok(CollectionStatistics { name: name.clone(), number, summary })
             })
             .collect()
+    }
+
+    /// All collections as they are at the position.
+    pub fn collections(&self) -> &Collections {
+        &self.state.collections
+    }
+
+    /// The number of the last drop after `after` of a collection that has or had the name of this one, or of any. Who
+    /// holds nothing, as at 0, loses nothing.
+    pub(super) fn dropped_after(&self, after: u64, collection: Option<u32>) -> Option<u64> {
+        let drops = &self.state.drops;
+        if after == 0 || drops.last() <= after {
+            return None;
+        }
+        let Some(number) = collection else { return drops.after(after, None) };
+        let live = self.collections().iter().find(|(_, live)| **live == number).map(|(name, _)| &**name);
+        match live.or_else(|| drops.name(number)) {
+            Some(name) => drops.after(after, Some(name)),
+            None => Some(drops.last()),
+        }
     }
 
     pub(super) fn snapshot(&self) -> &dyn Snapshot {

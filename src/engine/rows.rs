@@ -1,7 +1,11 @@
 //! Decisions as rows of the store, and those rows read back.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use super::catalogue::Catalogue;
 use super::decision::{CatalogueEntry, DecidedEffect, Decision, RecordWrite};
+use super::drops::{Dropped, Drops};
 use super::error::EngineError;
 use super::limits::OUTCOMES_KEPT;
 use super::outcome::LedgerEntry;
@@ -10,7 +14,7 @@ use super::retention::Mark;
 use super::view::StateView;
 use crate::store::keyspace::Span;
 use crate::store::{
-    CollectionId, Direction, EncodedKey, Fold, Image, Key, RecordRow, Snapshot, StoreError, open, seal,
+    Batch, CollectionId, Direction, EncodedKey, Fold, Image, Key, RecordRow, Snapshot, StoreError, open, seal,
 };
 
 /// Kinds of catalogue rows.
@@ -18,13 +22,19 @@ const DATABASE: u8 = 0;
 const COLLECTIONS: u8 = 1;
 const NODES: u8 = 2;
 const MARKS: u8 = 3;
+const DROPS: u8 = 4;
 
-/// What a store says of the database as a whole: which one, and how far its clock and its changes came.
+/// What a store says of the database as a whole: which one, how far its clock and its changes came, and which numbers
+/// were given, whether or not what had them is still there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Progress {
     pub(super) database: Id,
     pub(super) clock: u64,
     pub(super) last_change: u64,
+    pub(super) last_collection: u32,
+    pub(super) last_node: u32,
+    /// The number of the last drop that is not remembered.
+    pub(super) forgotten_drop: u64,
 }
 
 fn progress_key() -> EncodedKey {
@@ -44,6 +54,7 @@ pub(super) enum Before {
 pub(super) fn fold_decision(
     fold: &mut Fold<'_>,
     catalogue: &mut Catalogue,
+    drops: &mut Arc<Drops>,
     decision: &Decision,
     before: Before,
 ) -> Result<(), StoreError> {
@@ -53,13 +64,8 @@ pub(super) fn fold_decision(
                 fold_change(fold, sequence, change, before)?;
             }
             DecidedEffect::Catalogue(entry) => {
-                catalogue.add(entry);
-                let (key, payload) = match entry {
-                    CatalogueEntry::Collection { number, name } => ((COLLECTIONS, *number), name.as_bytes()),
-                    CatalogueEntry::Node { index, node } => ((NODES, *index), &node[..]),
-                };
-                let key = Key::Catalogue { kind: key.0, number: key.1 }.encode();
-                fold.batch().put(key, seal(&key, payload));
+                catalogue.take(entry);
+                fold_entry(fold, drops, sequence, entry)?;
             }
             DecidedEffect::Outcome(_) => {}
         }
@@ -98,11 +104,52 @@ fn image<'a>(envelope: &'a [u8], record: &'a StoredRecord) -> Image<'a> {
     Image { envelope, record: record.content.as_ref().map(|content| (&*content.bytes, content.crc)) }
 }
 
-/// Folds how far the database came: id, clock u64, last change u64.
+fn fold_entry(
+    fold: &mut Fold<'_>,
+    drops: &mut Arc<Drops>,
+    sequence: u64,
+    entry: &CatalogueEntry,
+) -> Result<(), StoreError> {
+    let batch = fold.batch();
+    match entry {
+        CatalogueEntry::Collection { number, name } => put(batch, COLLECTIONS, *number, name.as_bytes()),
+        CatalogueEntry::Node { index, node } => put(batch, NODES, *index, node),
+        CatalogueEntry::Dropped { number: collection, name, .. } => {
+            batch.delete(Key::Catalogue { kind: COLLECTIONS, number: *collection }.encode());
+            let collection = *collection;
+            let dropped = Dropped { collection, sequence, is_swept: false, name: name.clone() };
+            put(batch, DROPS, collection, &dropped.to_bytes());
+            for number in Arc::make_mut(drops).add(dropped) {
+                batch.delete(Key::Catalogue { kind: DROPS, number }.encode());
+            }
+            fold.drop_collection(CollectionId::new(collection)?);
+        }
+    }
+    Ok(())
+}
+
+/// Puts a row of the catalogue.
+fn put(batch: &mut Batch, kind: u8, number: u32, payload: &[u8]) {
+    let key = Key::Catalogue { kind, number }.encode();
+    batch.put(key, seal(&key, payload));
+}
+
+/// The rows of a dropped collection are gone: with the batch, this is remembered.
+pub(super) fn finish_drop(batch: &mut Batch, drops: &mut Drops, sequence: u64) {
+    if let Some(dropped) = drops.mark_swept(sequence) {
+        put(batch, DROPS, dropped.collection, &dropped.to_bytes());
+    }
+}
+
+/// Folds how far the database came: id, clock u64, last change u64, last collection u32, last node u32, last drop that is
+/// forgotten u64.
 pub(super) fn fold_progress(fold: &mut Fold<'_>, progress: &Progress) {
     let mut payload = progress.database.to_vec();
     payload.extend(progress.clock.to_be_bytes());
     payload.extend(progress.last_change.to_be_bytes());
+    payload.extend(progress.last_collection.to_be_bytes());
+    payload.extend(progress.last_node.to_be_bytes());
+    payload.extend(progress.forgotten_drop.to_be_bytes());
     let key = progress_key();
     fold.batch().put(key, seal(&key, &payload));
 }
@@ -113,9 +160,15 @@ pub(super) fn read_progress(snapshot: &dyn Snapshot) -> Result<Option<Progress>,
     let Some(value) = snapshot.get(&key)? else { return Ok(None) };
     let mut rest = open(&key, &value)?;
     let mut parse = || {
-        let database = take(&mut rest)?;
-        let clock = u64::from_be_bytes(take(&mut rest)?);
-        Some(Progress { database, clock, last_change: u64::from_be_bytes(take(&mut rest)?) })
+        let progress = Progress {
+            database: take(&mut rest)?,
+            clock: u64::from_be_bytes(take(&mut rest)?),
+            last_change: u64::from_be_bytes(take(&mut rest)?),
+            last_collection: u32::from_be_bytes(take(&mut rest)?),
+            last_node: u32::from_be_bytes(take(&mut rest)?),
+            forgotten_drop: u64::from_be_bytes(take(&mut rest)?),
+        };
+        rest.is_empty().then_some(progress)
     };
     parse().map(Some).ok_or_else(|| EngineError::Corrupted("the row of the database's progress".to_owned()))
 }
@@ -145,9 +198,32 @@ pub(super) fn read_marks(snapshot: &dyn Snapshot) -> Result<Vec<Mark>, EngineErr
     .collect()
 }
 
+/// Reads what is known of dropped collections.
+pub(super) fn read_drops(snapshot: &dyn Snapshot, progress: &Progress) -> Result<Drops, EngineError> {
+    let rows = snapshot.range(Span::catalogue(DROPS).bounds(), Direction::Ascending);
+    let drops = rows.map(|row| {
+        let (key, value) = row?;
+        let dropped = match Key::decode(&key)? {
+            Key::Catalogue { number, .. } => Dropped::parse(number, open(&key, &value)?),
+            _ => None,
+        };
+        dropped.ok_or_else(|| EngineError::Corrupted(format!("the row of a dropped collection {key:?}")))
+    });
+    let drops: Vec<Dropped> = drops.collect::<Result<_, _>>()?;
+    Ok(Drops::new(drops, progress.forgotten_drop))
+}
+
+/// Reads which dropped collections still have rows.
+pub(super) fn read_half_gone(snapshot: &dyn Snapshot) -> Result<BTreeSet<CollectionId>, EngineError> {
+    let drops = read_drops(snapshot, &Progress::default())?;
+    let numbers = drops.all_half_gone().map(|dropped| CollectionId::new(dropped.collection));
+    Ok(numbers.collect::<Result<_, _>>().map_err(StoreError::from)?)
+}
+
 /// Reads the whole catalogue.
-pub(super) fn read_catalogue(snapshot: &dyn Snapshot) -> Result<Catalogue, EngineError> {
+pub(super) fn read_catalogue(snapshot: &dyn Snapshot, progress: &Progress) -> Result<Catalogue, EngineError> {
     let mut catalogue = Catalogue::default();
+    catalogue.note_given(progress.last_collection, progress.last_node);
     for kind in [COLLECTIONS, NODES] {
         for row in snapshot.range(Span::catalogue(kind).bounds(), Direction::Ascending) {
             let (key, value) = row?;
@@ -162,7 +238,7 @@ pub(super) fn read_catalogue(snapshot: &dyn Snapshot) -> Result<Catalogue, Engin
                 _ => None,
             };
             let entry = entry.ok_or_else(|| EngineError::Corrupted(format!("catalogue row {key:?}")))?;
-            catalogue.add(&entry);
+            catalogue.take(&entry);
         }
     }
     Ok(catalogue)
@@ -183,8 +259,8 @@ pub(super) fn read_record(
 pub(super) struct SnapshotView<'a>(pub(super) &'a dyn Snapshot);
 
 impl StateView for SnapshotView<'_> {
-    fn record(&self, collection: u32, id: &Id) -> Result<Option<std::sync::Arc<StoredRecord>>, EngineError> {
-        Ok(read_record(self.0, collection, id)?.map(std::sync::Arc::new))
+    fn record(&self, collection: u32, id: &Id) -> Result<Option<Arc<StoredRecord>>, EngineError> {
+        Ok(read_record(self.0, collection, id)?.map(Arc::new))
     }
 
     fn highest_operation(&self, node: u32) -> Result<u64, EngineError> {

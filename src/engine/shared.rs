@@ -1,20 +1,22 @@
 //! What the threads of a database share: the store, what is decided, what is published.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::catalogue::{Catalogue, Collections};
 use super::decision::Decision;
+use super::drops::Drops;
 use super::environment::Environment;
 use super::error::EngineError;
 use super::feed::Feed;
 use super::record::Id;
 use super::retention::Marks;
 use super::rows::{self, Before, Progress};
+use super::sweep::Leavings;
 use crate::log::Moment;
-use crate::store::{self, Fold, Maintained, Pressure, Snapshot, Store};
+use crate::store::{self, Batch, Fold, Maintained, Pressure, Snapshot, Store};
 use crate::wire::Position;
 
 /// Is told of what happens, on the thread that leads a commit: it must not wait for the database.
@@ -33,6 +35,7 @@ pub(super) struct PublishedState {
     /// The number of the last effect that changed a record.
     pub(super) last_change: u64,
     pub(super) collections: Arc<Collections>,
+    pub(super) drops: Arc<Drops>,
     pub(super) snapshot: Arc<dyn Snapshot>,
 }
 
@@ -47,6 +50,8 @@ pub(super) struct Shared {
     published: RwLock<Arc<PublishedState>>,
     pub(super) feed: Mutex<Feed>,
     failure: OnceLock<Arc<str>>,
+    /// Whether the last operation that wanted room was refused for want of it.
+    pub(super) lacks_room: AtomicBool,
     /// The last clock given out.
     clock: AtomicU64,
     /// A moving mean of how long a leader waits for the disk, in nanoseconds.
@@ -58,6 +63,7 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct Folding {
     pub(super) catalogue: Catalogue,
+    pub(super) drops: Arc<Drops>,
     pub(super) progress: Progress,
     pub(super) marks: Marks,
     /// Folded, not yet published.
@@ -75,6 +81,7 @@ pub(super) struct Start {
     pub(super) sequence: u64,
     pub(super) folding: Folding,
     pub(super) feed: Feed,
+    pub(super) lacks_room: bool,
 }
 
 /// A lock that another thread's panic does not take away: what it guards is whole after every statement.
@@ -89,13 +96,8 @@ impl Shared {
         listener: Option<Arc<dyn Listener>>,
         start: Start,
     ) -> Self {
-        let Start { database, epoch, clock, sequence, folding, feed } = start;
-        let published = PublishedState {
-            sequence,
-            last_change: folding.progress.last_change,
-            collections: folding.catalogue.collections().clone(),
-            snapshot: store.snapshot(),
-        };
+        let Start { database, epoch, clock, sequence, folding, feed, lacks_room } = start;
+        let published = folding.published(sequence, &*store);
         Self {
             store,
             environment,
@@ -106,6 +108,7 @@ impl Shared {
             published: RwLock::new(Arc::new(published)),
             feed: Mutex::new(feed),
             failure: OnceLock::new(),
+            lacks_room: AtomicBool::new(lacks_room),
             clock: AtomicU64::new(clock),
             disk_wait: AtomicU64::new(0),
             listener,
@@ -209,12 +212,7 @@ impl Shared {
                 self.stop(&format!("publishing a batch failed: {error}"));
                 return;
             }
-            let state = PublishedState {
-                sequence,
-                last_change: folding.progress.last_change,
-                collections: folding.catalogue.collections().clone(),
-                snapshot: self.store.snapshot(),
-            };
+            let state = folding.published(sequence, &*self.store);
             (std::mem::take(&mut folding.folded), state)
         };
         {
@@ -229,6 +227,26 @@ impl Shared {
         self.relieve();
     }
 
+    /// Removes rows that are nobody's any more. The store stands where it stood, and readers see what they saw.
+    pub(super) fn sweep(&self, leavings: &Leavings) -> Result<(), EngineError> {
+        let mut folding = lock(&self.folding);
+        let position = self.store.applied();
+        let mut batch = Batch::sweep(position);
+        leavings.records.iter().for_each(|key| batch.delete(*key));
+        leavings.changes.iter().for_each(|key| batch.delete_once(*key));
+        if let Some(sequence) = leavings.finished {
+            rows::finish_drop(&mut batch, Arc::make_mut(&mut folding.drops), sequence);
+        }
+        self.store.apply(batch)?;
+        // A publication under way takes it along; without one nothing would, and the rows would stay in memory.
+        let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
+        if published.sequence == position.seq {
+            self.store.publish(position)?;
+            *published = Arc::new(folding.published(position.seq, &*self.store));
+        }
+        Ok(())
+    }
+
     /// Lets a store that is behind with its maintenance catch up before the next batch. A disk that is full is met
     /// again when the log asks for room.
     fn relieve(&self) {
@@ -241,6 +259,17 @@ impl Shared {
 }
 
 impl Folding {
+    /// What readers see once everything folded is published: it is durable up to `sequence`.
+    fn published(&self, sequence: u64, store: &dyn Store) -> PublishedState {
+        PublishedState {
+            sequence,
+            last_change: self.progress.last_change,
+            collections: self.catalogue.collections().clone(),
+            drops: self.drops.clone(),
+            snapshot: store.snapshot(),
+        }
+    }
+
     fn apply(
         &mut self,
         store: &dyn Store,
@@ -252,9 +281,10 @@ impl Folding {
         let position = store::Position { epoch, seq: last.last_sequence() };
         let mut fold = Fold::new(store, position);
         for decision in decisions {
-            rows::fold_decision(&mut fold, &mut self.catalogue, decision, before)?;
+            rows::fold_decision(&mut fold, &mut self.catalogue, &mut self.drops, decision, before)?;
             self.progress.take(decision);
         }
+        self.progress.note_given(&self.catalogue, &self.drops);
         rows::fold_progress(&mut fold, &self.progress);
         let mark = self.marks.note(last.last_sequence(), log_bytes(decisions), self.progress.clock);
         rows::fold_marks(&mut fold, mark, self.marks.take_gone());
@@ -299,8 +329,11 @@ impl<'a> Replay<'a> {
         self.store.set_durable(position);
         self.store.publish(position)?;
         while self.store.pressure() == Pressure::Stalled {
-            if self.store.maintain()? == Maintained::Idle {
-                break;
+            match self.store.maintain().map_err(EngineError::from) {
+                Ok(Maintained::Worked) => {}
+                // What cannot be written stays in memory.
+                Ok(Maintained::Idle) | Err(EngineError::DiskFull) => break,
+                Err(error) => return Err(error),
             }
         }
         self.waiting.clear();
@@ -318,9 +351,15 @@ impl<'a> Replay<'a> {
 impl Progress {
     fn take(&mut self, decision: &Decision) {
         self.clock = self.clock.max(decision.clock);
-        let changes = decision.numbered().filter(|(_, effect)| effect.change().is_some());
+        let changes = decision.numbered().filter(|(_, effect)| effect.is_change());
         if let Some((sequence, _)) = changes.last() {
             self.last_change = sequence;
         }
+    }
+
+    fn note_given(&mut self, catalogue: &Catalogue, drops: &Drops) {
+        self.last_collection = catalogue.last_collection();
+        self.last_node = catalogue.last_node();
+        self.forgotten_drop = drops.forgotten();
     }
 }

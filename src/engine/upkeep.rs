@@ -3,6 +3,7 @@
 
 use super::database::{Database, Mode};
 use super::error::EngineError;
+use super::rows;
 use super::shared::lock;
 use crate::store::{self, Maintained, VerifyReport};
 
@@ -26,7 +27,8 @@ impl Database {
         group.tick(self.shared.moment()).map_err(|error| self.refused(error))
     }
 
-    /// Makes the log's next segment beforehand, then does one piece of the store's maintenance. To be called now and
+    /// Makes the log's next segment beforehand, does one piece of the store's maintenance, and sweeps some rows of dropped
+    /// collections. To be called now and
     /// then, from a thread that serves no client. Returns whether there was anything to do.
     ///
     /// # Errors
@@ -37,6 +39,7 @@ impl Database {
         if let Mode::Writable(group) = &self.mode {
             worked = group.prepare().map_err(|error| self.refused(error))?;
             worked |= self.shared.store.maintain()? == Maintained::Worked;
+            worked |= self.sweep()?;
         }
         Ok(worked)
     }
@@ -63,7 +66,8 @@ impl Database {
     /// [`EngineError::Read`]. Damage is part of the report.
     pub fn verify(&self) -> Result<VerifyReport, EngineError> {
         let published = self.shared.published();
-        let mut report = store::verify(&*published.snapshot)?;
+        let half_gone = rows::read_half_gone(&*published.snapshot)?;
+        let mut report = store::verify_except(&*published.snapshot, &half_gone)?;
         let mut wrong = |what: String| {
             report.wrong = report.wrong.saturating_add(1);
             report.findings.push(what);

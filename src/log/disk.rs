@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::fs::{File, Filesystem};
+use super::fs::{File, Filesystem, Space};
 
 /// A directory of the operating system.
 #[derive(Debug)]
@@ -78,6 +78,12 @@ impl Filesystem for Disk {
         }
         Ok(names)
     }
+
+    fn space(&self) -> Option<Space> {
+        let found = rustix::fs::fstatvfs(&self.directory).ok()?;
+        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+        Some(Space { total: bytes(found.f_blocks), free: bytes(found.f_bavail) })
+    }
 }
 
 #[derive(Debug)]
@@ -117,6 +123,8 @@ mod tests {
         disk.rename("1.tmp", "1.log").unwrap();
         disk.sync_dir().unwrap();
         assert_eq!(disk.list().unwrap(), ["1.log"]);
+        let space = disk.space().unwrap();
+        assert!(0 < space.free && space.free <= space.total, "{space:?}");
         let mut bytes = [9; 8];
         assert_eq!(disk.open("1.log").unwrap().read_at(1, &mut bytes).unwrap(), 5);
         assert_eq!(bytes, *b"\0\0abc\x09\x09\x09");

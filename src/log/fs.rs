@@ -39,6 +39,19 @@ pub trait Filesystem: Send + Sync {
     /// # Errors
     /// Any of the system's.
     fn list(&self) -> io::Result<Vec<String>>;
+    /// The room on the disk that holds the directory; `None` if that cannot be known.
+    fn space(&self) -> Option<Space> {
+        None
+    }
+}
+
+/// The room on a disk, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// How large it is.
+    pub total: u64,
+    /// How much of it this process may still take.
+    pub free: u64,
 }
 
 /// An open file.

@@ -13,6 +13,7 @@ use super::limits::{MAX_WAITING_BYTES, SYNC_ASIDE_TRANSACTIONS};
 use super::options::Moment;
 use super::position::Position;
 use super::reader::LogView;
+use super::room::Need;
 use super::transaction::TransactionHead;
 use super::writer::{Log, Synced, Unsynced};
 
@@ -92,7 +93,7 @@ impl<F: Fold> GroupCommit<F> {
             match queue.log.as_mut() {
                 Some(_) if is_full => queue = self.lead(queue, moment)?,
                 Some(log) => {
-                    log.reserve(bytes)?;
+                    log.reserve(bytes, Need::of(effects))?;
                     return queue.waiting.push(head, effects);
                 }
                 None if !is_full && bytes <= room => return queue.waiting.push(head, effects),

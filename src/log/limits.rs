@@ -46,6 +46,19 @@ pub const SEGMENT_BYTES: u32 = 64 << 20;
 /// none was made beforehand. Filling 64 MiB with zeros takes 300 ms, this about 20.
 pub const HASTY_SEGMENT_BYTES: u32 = 4 << 20;
 
+/// A segment is at most so small a part of its disk, so that the log of a small one can be trimmed in steps.
+pub const SEGMENT_PART: u64 = 64;
+
+/// What a small disk does not make a segment smaller than: making one costs some five syncs.
+pub const SMALL_SEGMENT_BYTES: u32 = 1 << 20;
+
+/// The part of a disk that the log leaves to what frees space: deletions, the store's flushes, checkpoints, which
+/// let the log be trimmed.
+pub const RESERVE_PART: u64 = 16;
+
+/// The most that is so left: the store's largest flush and the segments of some thousand deletions.
+pub const MAX_RESERVE_BYTES: u64 = 256 << 20;
+
 /// The longest segment: room for the largest transaction, each commit of it padded to its block.
 pub const MAX_SEGMENT_BYTES: u32 = 128 << 20;
 

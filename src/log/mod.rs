@@ -10,7 +10,7 @@
 //! | `format`, `commit`, `transaction`, `effect` | bytes, from the outside in |
 //! | `batch` | packs transactions into commits |
 //! | `window`, `walk` | reads a segment in bounded memory, commit by commit |
-//! | `segment`, `writer`, `options` | new segments, appending, rotation, trimming |
+//! | `segment`, `writer`, `options`, `room` | new segments, appending, rotation, trimming, the disk's room |
 //! | `judge`, `recovery` | what a crash left, and how to go on |
 //! | `reader` | transactions from a sequence number on |
 //! | `group` | many waiters, one write, one sync |
@@ -33,6 +33,7 @@ pub mod options;
 pub mod position;
 pub mod reader;
 pub mod recovery;
+pub mod room;
 mod segment;
 #[doc(hidden)]
 pub mod simfs;
@@ -48,12 +49,13 @@ pub use batch::{Batch, Sequences};
 pub use effect::Effect;
 pub use error::{Damage, DamageKind, LogError};
 pub use format::Identity;
-pub use fs::{File, Filesystem};
+pub use fs::{File, Filesystem, Space};
 pub use group::GroupCommit;
 pub use options::{Moment, Options};
 pub use position::{Location, Position};
 pub use reader::{LogReader, LogView};
 pub use recovery::{Opened, Report, Tail};
+pub use room::Need;
 pub use segment::{Spare, SpareRequest};
 pub use transaction::{Piece, TransactionHead};
 pub use writer::{Log, Synced, Unsynced};

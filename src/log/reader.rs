@@ -16,6 +16,8 @@ use super::window::Window;
 pub struct LogView {
     fs: Arc<dyn Filesystem>,
     segments: Vec<SegmentInfo>,
+    /// The last sequence number that may be read.
+    through: u64,
 }
 
 impl std::fmt::Debug for LogView {
@@ -26,7 +28,12 @@ impl std::fmt::Debug for LogView {
 
 impl LogView {
     pub(crate) fn new(fs: Arc<dyn Filesystem>, segments: Vec<SegmentInfo>) -> Self {
-        Self { fs, segments }
+        Self { fs, segments, through: u64::MAX }
+    }
+
+    /// The same up to the effect with this number, which ends a transaction.
+    pub(crate) fn through(self, sequence: u64) -> Self {
+        Self { through: sequence, ..self }
     }
 
     /// The oldest sequence number held; `None` if nothing can be read.
@@ -46,7 +53,8 @@ impl LogView {
         }
         let later = self.segments.partition_point(|info| info.header.first_sequence <= asked);
         let segments = self.segments.get(later.saturating_sub(1)..).unwrap_or_default().to_vec();
-        Ok(LogReader { fs: self.fs.clone(), segments: segments.into_iter(), from: asked, open: None })
+        let (fs, through) = (self.fs.clone(), self.through);
+        Ok(LogReader { fs, segments: segments.into_iter(), from: asked, through, open: None })
     }
 }
 
@@ -55,6 +63,7 @@ pub struct LogReader {
     fs: Arc<dyn Filesystem>,
     segments: std::vec::IntoIter<SegmentInfo>,
     from: u64,
+    through: u64,
     open: Option<OpenSegment>,
 }
 
@@ -97,6 +106,11 @@ impl LogReader {
             if let Some((start, last_sequence)) = open.next_in_commit()? {
                 if last_sequence < self.from {
                     continue;
+                }
+                if last_sequence > self.through {
+                    self.segments = Vec::new().into_iter();
+                    self.open = None;
+                    return Ok(None);
                 }
                 return Ok(open.commit.map(|commit| (commit, start)));
             }

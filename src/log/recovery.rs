@@ -15,6 +15,7 @@ use super::limits::{BLOCK_BYTES, COMMIT_PREFIX_BYTES, FIRST_COMMIT_OFFSET};
 use super::options::Options;
 use super::position::Location;
 use super::reader::LogView;
+use super::room;
 use super::segment::{self, Spare};
 use super::walk::{Step, body};
 use super::writer::{Active, Log};
@@ -39,6 +40,8 @@ pub struct Report {
     pub hlc: u64,
     /// What the end looked like.
     pub tail: Tail,
+    /// Whether the disk has no room for more: the log reads, and goes on when there is.
+    pub lacks_room: bool,
 }
 
 /// How a log ended.
@@ -82,26 +85,39 @@ pub(super) fn open(fs: Arc<dyn Filesystem>, mut options: Options) -> Result<Open
         last_sequence: last.next_sequence.saturating_sub(1),
         hlc: judge.hlc,
         tail: if is_clean { Tail::Clean } else { last.torn_tail() },
+        lacks_room: false,
     };
     let next_sequence = last.next_sequence;
-    let active = if is_clean {
-        rewrite(&mut last)?;
-        Active {
-            header: last.header,
-            file: last.window.file().clone(),
-            offset: last.end.offset(),
-            chain: last.end.chain(),
+    options.segment_bytes = room::segment_bytes(&*fs, options.segment_bytes);
+    let carried = if is_clean { None } else { Some(carry(&*fs, &mut options, &mut last)) };
+    let active = match carried {
+        Some(Ok(active)) => {
+            segments.push(SegmentInfo { header: active.header, end: active.offset });
+            active
         }
-    } else {
-        carry(&*fs, &mut options, &mut last)?
+        Some(Err(LogError::DiskFull)) => {
+            let active = go_on_in_place(&mut last, &mut segments)?;
+            let log = Log::new(fs, options, segments, active, next_sequence).with_uncarried(last);
+            return Ok(Opened::ReadWrite(Box::new(log), Report { lacks_room: true, ..report }));
+        }
+        Some(Err(error)) => return Err(error),
+        None => go_on_in_place(&mut last, &mut segments)?,
     };
-    let end = active.offset;
-    match segments.last_mut() {
-        Some(info) if is_clean => info.end = end,
-        _ => segments.push(SegmentInfo { header: active.header, end }),
-    }
     drop(last);
-    Ok(Opened::ReadWrite(Box::new(Log::new(fs, options, segments, active, next_sequence)), report))
+    let log = Log::new(fs, options, segments, active, next_sequence);
+    let lacks_room = log.lacks_room();
+    Ok(Opened::ReadWrite(Box::new(log), Report { lacks_room, ..report }))
+}
+
+/// Makes what is there up to p durable, where it is, so that it may be shown. If it holds transactions that nothing
+/// vouches for, nothing may be written behind it.
+fn go_on_in_place(last: &mut LastSegment, segments: &mut [SegmentInfo]) -> Result<Active, LogError> {
+    rewrite(last)?;
+    if let Some(info) = segments.last_mut() {
+        info.end = last.end.offset();
+    }
+    let (offset, chain) = (last.end.offset(), last.end.chain());
+    Ok(Active { header: last.header, file: last.window.file().clone(), offset, chain })
 }
 
 impl LastSegment {
@@ -119,8 +135,8 @@ fn seal_again(fs: &dyn Filesystem, before: &SegmentHeader, last: &SegmentHeader)
     segment::seal(&*file, before.segment, Seal { successor: last.segment, salt: last.salt })
 }
 
-/// Empty commits that nothing vouches for may lie in the page cache alone, marked clean by a failed sync: only
-/// writing them again makes a sync mean something.
+/// Commits that nothing vouches for may lie in the page cache alone, marked clean by a failed sync: only writing them
+/// again makes a sync mean something.
 fn rewrite(last: &mut LastSegment) -> Result<(), LogError> {
     let name = last.window.name().to_owned();
     let file = last.window.file().clone();
@@ -133,10 +149,22 @@ fn rewrite(last: &mut LastSegment) -> Result<(), LogError> {
     if offset > last.durable.offset() { sync(&*file, &name) } else { Ok(()) }
 }
 
-/// Carries the whole transactions from D on into a new segment, then seals the old one at D.
-fn carry(fs: &dyn Filesystem, options: &mut Options, last: &mut LastSegment) -> Result<Active, LogError> {
+/// Bytes of the segment that the log's end is carried into.
+pub(super) fn carried_bytes(last: &LastSegment, options: &Options) -> u32 {
     let carried_bytes = last.end.offset().saturating_sub(last.durable.offset());
-    let bytes = FIRST_COMMIT_OFFSET.saturating_add(carried_bytes).max(options.hasty_bytes());
+    FIRST_COMMIT_OFFSET.saturating_add(carried_bytes).max(options.hasty_bytes())
+}
+
+/// Carries the whole transactions from D on into a new segment, then seals the old one at D.
+///
+/// # Errors
+/// [`LogError::DiskFull`], with nothing changed; [`LogError::Io`].
+pub(super) fn carry(
+    fs: &dyn Filesystem,
+    options: &mut Options,
+    last: &mut LastSegment,
+) -> Result<Active, LogError> {
+    let bytes = carried_bytes(last, options);
     let segment = last.header.segment.saturating_add(1);
     let spare = Spare::make(fs, bytes, segment::HASTY_NAME)?;
     let (salt, first_sequence, chain) =

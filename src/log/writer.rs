@@ -18,12 +18,13 @@ use super::commit::{CommitHead, complete};
 use super::error::LogError;
 use super::format::{Identity, Seal, SegmentHeader};
 use super::fs::{File, Filesystem, sync, sync_dir, write_all};
-use super::judge::SegmentInfo;
+use super::judge::{LastSegment, SegmentInfo};
 use super::limits::{BLOCK_BYTES, FIRST_COMMIT_OFFSET, IDLE_AFTER};
 use super::options::{Moment, Options};
 use super::position::{Location, Position};
 use super::reader::LogView;
 use super::recovery::{self, Opened};
+use super::room::{self, Need, Room};
 use super::segment::{self, Spare, SpareRequest};
 
 /// The segment that is written to, and where.
@@ -44,6 +45,10 @@ pub struct Log {
     next_sequence: u64,
     spare: Option<Spare>,
     spare_requested: bool,
+    room: Room,
+    /// The end of the log as a crash left it, while there is no room for the segment that it must be carried into:
+    /// until then nothing is written.
+    uncarried: Option<Box<LastSegment>>,
     /// When the last batch was written, if no later frame vouches for it.
     unvouched_since: Option<Duration>,
     state: State,
@@ -106,6 +111,7 @@ impl Log {
             return Err(LogError::Exists);
         }
         segment::clean(&*fs, &temporary)?;
+        options.segment_bytes = room::segment_bytes(&*fs, options.segment_bytes);
         let spare = Spare::make(&*fs, options.hasty_bytes(), segment::HASTY_NAME)?;
         let header = SegmentHeader {
             identity: options.identity,
@@ -139,6 +145,7 @@ impl Log {
         active: Active,
         next_sequence: u64,
     ) -> Self {
+        let room = Room::of(&*fs);
         Self {
             fs,
             options,
@@ -147,9 +154,17 @@ impl Log {
             next_sequence,
             spare: None,
             spare_requested: false,
+            room,
+            uncarried: None,
             unvouched_since: None,
             state: State::Idle,
         }
+    }
+
+    /// The same, while the end of the log waits to be carried into a new segment.
+    pub(crate) fn with_uncarried(mut self, last: LastSegment) -> Self {
+        self.uncarried = Some(Box::new(last));
+        self
     }
 
     /// The number that the next effect will have.
@@ -170,7 +185,11 @@ impl Log {
 
     /// What can be read now: everything durable.
     pub fn view(&self) -> LogView {
-        LogView::new(self.fs.clone(), self.segments.clone())
+        let view = LogView::new(self.fs.clone(), self.segments.clone());
+        match self.uncarried {
+            Some(_) => view.through(self.next_sequence.saturating_sub(1)),
+            None => view,
+        }
     }
 
     /// Makes sure that a batch of so many bytes, see [`Batch::segment_bytes`], can be written without making a file.
@@ -178,15 +197,54 @@ impl Log {
     /// # Errors
     /// [`LogError::DiskFull`]: there is no room for `bytes` more; nothing has changed and nothing is lost.
     /// [`LogError::Io`] and [`LogError::Poisoned`]: end the process.
-    pub fn reserve(&mut self, bytes: usize) -> Result<(), LogError> {
+    pub fn reserve(&mut self, bytes: usize, need: Need) -> Result<(), LogError> {
         if self.state == State::Poisoned {
             return Err(LogError::Poisoned);
         }
-        if self.has_room(bytes) {
-            return Ok(());
+        let reserved = self.try_reserve(bytes, need);
+        self.poison_on_failure(reserved)
+    }
+
+    /// Whether there is no room for what stores more, as far as is known.
+    pub(crate) const fn lacks_room(&self) -> bool {
+        self.uncarried.is_some() || self.room.is_in_reserve()
+    }
+
+    fn try_reserve(&mut self, bytes: usize, need: Need) -> Result<(), LogError> {
+        self.carry(need)?;
+        if self.room.is_in_reserve() && need == Need::Growth {
+            if !self.room.allows(&*self.fs, 0, need) {
+                return Err(LogError::DiskFull);
+            }
+            self.room.note(&*self.fs);
         }
-        let made = self.make_spare(bytes);
-        self.poison_on_failure(made)
+        if self.has_room(bytes) { Ok(()) } else { self.make_spare(bytes, need) }
+    }
+
+    /// Carries the end of the log into a new segment, if there was no room for that when it was opened.
+    fn carry(&mut self, need: Need) -> Result<(), LogError> {
+        let Some(mut last) = self.uncarried.take() else { return Ok(()) };
+        let bytes = recovery::carried_bytes(&last, &self.options);
+        let carried = if self.room.allows(&*self.fs, bytes, need) {
+            recovery::carry(&*self.fs, &mut self.options, &mut last)
+        } else {
+            Err(LogError::DiskFull)
+        };
+        match carried {
+            Ok(active) => {
+                if let Some(info) = self.segments.last_mut() {
+                    info.end = last.durable.offset();
+                }
+                self.segments.push(SegmentInfo { header: active.header, end: active.offset });
+                self.active = active;
+                self.room.note(&*self.fs);
+                Ok(())
+            }
+            Err(error) => {
+                self.uncarried = Some(last);
+                Err(error)
+            }
+        }
     }
 
     /// The next segment, if it should be made now beside the log's work, so that rotation needs not wait for it: when
@@ -194,6 +252,11 @@ impl Log {
     pub fn request_spare(&mut self) -> Option<SpareRequest> {
         let is_wanted = self.spare.is_none() && !self.spare_requested;
         if !is_wanted || self.active.offset < self.active.header.bytes / 2 || self.state == State::Poisoned {
+            return None;
+        }
+        // Whoever needs it is told that there is no room for it.
+        if self.uncarried.is_some() || !self.room.allows(&*self.fs, self.options.segment_bytes, Need::Growth)
+        {
             return None;
         }
         self.spare_requested = true;
@@ -216,6 +279,9 @@ impl Log {
 
     /// How many bytes the batch after one of so many bytes may certainly have.
     pub(crate) fn room_after(&self, bytes: usize) -> usize {
+        if self.lacks_room() {
+            return 0;
+        }
         let active = to_usize(self.active.header.bytes.saturating_sub(self.active.offset));
         match active.checked_sub(bytes) {
             Some(left) => left.max(self.spare_room()),
@@ -347,17 +413,22 @@ impl Log {
         self.spare.as_ref().map_or(0, |spare| to_usize(spare.bytes().saturating_sub(FIRST_COMMIT_OFFSET)))
     }
 
-    fn make_spare(&mut self, bytes: usize) -> Result<(), LogError> {
+    fn make_spare(&mut self, bytes: usize, need: Need) -> Result<(), LogError> {
         let bytes = FIRST_COMMIT_OFFSET.saturating_add(to_u32(bytes)).max(self.options.hasty_bytes());
         if let Some(too_small) = self.spare.take() {
             too_small.discard(&*self.fs)?;
         }
+        if !self.room.allows(&*self.fs, bytes, need) {
+            return Err(LogError::DiskFull);
+        }
         self.spare = Some(Spare::make(&*self.fs, bytes.next_multiple_of(BLOCK_BYTES), segment::HASTY_NAME)?);
+        self.room.note(&*self.fs);
         Ok(())
     }
 
     fn write_batch(&mut self, batch: Batch, moment: Moment) -> Result<Unsynced, LogError> {
         let bytes = batch.segment_bytes();
+        self.carry(Need::Relief)?;
         if !self.fits_active(bytes) {
             self.rotate(bytes)?;
         }
@@ -380,7 +451,7 @@ impl Log {
     /// Begins the next segment. All that was written is durable, since nothing is in flight.
     fn rotate(&mut self, bytes: usize) -> Result<(), LogError> {
         if bytes > self.spare_room() {
-            self.make_spare(bytes)?;
+            self.make_spare(bytes, Need::Relief)?;
         }
         let Some(spare) = self.spare.take() else { return Err(LogError::Poisoned) };
         let old = self.active.header.segment;

@@ -32,6 +32,7 @@ pub struct Config {
     pub(super) listen: SocketAddr,
     pub(super) place: Place,
     pub(super) create: Option<String>,
+    pub(super) checkpoint_bytes: u64,
 }
 
 impl Config {
@@ -49,7 +50,14 @@ impl Config {
         {
             return Err(ServerError::InvalidName { name: name.clone(), error });
         }
-        Ok(Self { listen, place, create })
+        Ok(Self { listen, place, create, checkpoint_bytes: limits::CHECKPOINT_BYTES })
+    }
+
+    /// Makes a checkpoint after so many bytes of changes. Fewer let a restart replay less, and the disk write more.
+    #[must_use]
+    pub const fn with_checkpoint_bytes(mut self, bytes: u64) -> Self {
+        self.checkpoint_bytes = bytes;
+        self
     }
 
     /// The database that is made: the one asked for, or the default in a place that holds none.

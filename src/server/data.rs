@@ -15,13 +15,14 @@ use super::config::{Config, Place, StoreKind};
 use super::environment::Machine;
 use super::error::ServerError;
 use super::limits::MEMORY_SEGMENT_BYTES;
+use super::sizes::Sizes;
 use super::volatile::Volatile;
-use crate::engine::{Database, Environment, Opening, Settings};
-use crate::log::Filesystem;
+use crate::engine::{Database, Environment, Listener, Opening, Settings};
 use crate::log::disk::Disk;
+use crate::log::{Filesystem, Space};
 use crate::service::{Databases, Publication, Served};
 use crate::store::directory::{Format, Lock, STORE_FORMAT};
-use crate::store::{Lsm, LsmSettings, Memory, Store};
+use crate::store::{Lsm, Memory, Store};
 use crate::wire::DatabaseName;
 
 /// The data directory in its present format.
@@ -32,6 +33,7 @@ pub(super) struct Data {
     pub(super) databases: Arc<Databases>,
     /// What opening each database found, by name.
     pub(super) findings: Vec<(String, Opening)>,
+    pub(super) sizes: Sizes,
     /// Keeps other processes out as long as it lives.
     pub(super) _lock: Option<Lock>,
 }
@@ -42,10 +44,14 @@ pub(super) fn open(
     machine: &Arc<Machine>,
     publication: impl Fn() -> Arc<Publication>,
 ) -> Result<Data, ServerError> {
-    let lock = match &config.place {
-        Place::Directory(path, _) => Some(take(path)?),
-        Place::Memory => None,
+    let (lock, space) = match &config.place {
+        Place::Directory(path, _) => {
+            let (lock, space) = take(path)?;
+            (Some(lock), space)
+        }
+        Place::Memory => (None, None),
     };
+    let sizes = Sizes::of(space);
     let mut names = match &config.place {
         Place::Directory(path, _) => database_names(path)?,
         Place::Memory => Vec::new(),
@@ -55,20 +61,22 @@ pub(super) fn open(
     let (mut served, mut findings) = (Vec::new(), Vec::new());
     for name in names {
         let publication = publication();
-        let (database, opening) = open_database(config, machine, &name, &publication)?;
+        let (database, opening) = open_database(config, machine, &name, &publication, &sizes)?;
         findings.push((name.clone(), opening));
         served.push(Served::new(name, database, publication));
     }
     let environment: Arc<dyn Environment> = machine.clone();
-    Ok(Data { databases: Arc::new(Databases::new(served, environment)), findings, _lock: lock })
+    let databases = Arc::new(Databases::new(served, environment));
+    Ok(Data { databases, findings, sizes, _lock: lock })
 }
 
 /// Makes the directory if it is not there, locks it, and checks its format before anything in it is touched.
-fn take(path: &Path) -> Result<Lock, ServerError> {
-    Disk::open(path).map_err(files("making the data directory", path))?;
+/// Says how much room its disk has.
+fn take(path: &Path) -> Result<(Lock, Option<Space>), ServerError> {
+    let disk = Disk::open(path).map_err(files("making the data directory", path))?;
     let lock = Lock::acquire(path)?;
     DATA_FORMAT.open(path)?;
-    Ok(lock)
+    Ok((lock, disk.space()))
 }
 
 /// The databases of a directory: its subdirectories that are named as databases are.
@@ -91,8 +99,10 @@ fn open_database(
     machine: &Arc<Machine>,
     name: &str,
     publication: &Arc<Publication>,
+    sizes: &Sizes,
 ) -> Result<(Database, Opening), ServerError> {
-    let settings = Settings { create: true, listener: Some(publication.clone()), ..Settings::default() };
+    let listener = Some(publication.clone() as Arc<dyn Listener>);
+    let settings = Settings { create: true, listener, retention: sizes.retention, ..Settings::default() };
     let (log, store, settings): (Arc<dyn Filesystem>, Arc<dyn Store>, Settings) = match &config.place {
         Place::Memory => {
             let settings = Settings { segment_bytes: MEMORY_SEGMENT_BYTES, ..settings };
@@ -102,21 +112,26 @@ fn open_database(
             let path = path.join(name);
             let log = path.join("log");
             let disk = Disk::open(&log).map_err(files("opening the log's directory", &log))?;
-            (Arc::new(disk), open_store(&path.join("store"), *kind, name)?, settings)
+            (Arc::new(disk), open_store(&path.join("store"), *kind, name, sizes)?, settings)
         }
     };
     Database::open(log, store, machine.clone(), settings)
         .map_err(|error| ServerError::Database { name: name.to_owned(), error })
 }
 
-fn open_store(path: &Path, kind: StoreKind, name: &str) -> Result<Arc<dyn Store>, ServerError> {
+fn open_store(
+    path: &Path,
+    kind: StoreKind,
+    name: &str,
+    sizes: &Sizes,
+) -> Result<Arc<dyn Store>, ServerError> {
     match kind {
         // Its log may have been trimmed, since the store on disk has what is gone.
         StoreKind::Memory if path.exists() => Err(ServerError::OtherStore(name.to_owned())),
         StoreKind::Memory => Ok(Arc::new(Memory::new())),
         StoreKind::Lsm => {
             STORE_FORMAT.open(path)?;
-            let store = Lsm::open(path, LsmSettings::default());
+            let store = Lsm::open(path, sizes.store);
             let store = store.map_err(|error| ServerError::Store { name: name.to_owned(), error })?;
             Ok(Arc::new(store))
         }

@@ -56,6 +56,19 @@ pub const MAINTENANCE: Duration = Duration::from_millis(200);
 pub const CHECKPOINT_AFTER: Duration = Duration::from_secs(60);
 /// After how many bytes of changes a checkpoint is made: a fraction of a second to replay.
 pub const CHECKPOINT_BYTES: u64 = 64 << 20;
+/// The fewest that may be asked for: each checkpoint is a file or more, and some ten syncs.
+pub const MIN_CHECKPOINT_BYTES: u64 = 1 << 20;
+/// How long a duty that met a full disk waits until it tries again: trying may write a lot, in vain.
+pub const FULL_DISK_PAUSE: Duration = Duration::from_secs(1);
+
+/// The log keeps at most so small a part of the disk for subscribers that were away.
+pub const RETENTION_PART: u64 = 10;
+/// A memtable, and a table of the store, is at most so small a part of the disk: flushing it must fit beside the rest.
+pub const MEMTABLE_PART: u64 = 32;
+/// What a small disk does not make a memtable smaller than.
+pub const MIN_MEMTABLE_BYTES: u64 = 1 << 20;
+/// Changes of at most so small a part of the disk lie in the log alone: it is trimmed only up to a checkpoint.
+pub const CHECKPOINT_PART: u64 = 32;
 
 /// How long clients are told to wait before they connect to a server that is stopping, in milliseconds.
 pub const RETRY_AFTER_MS: u32 = 1_000;

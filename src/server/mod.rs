@@ -4,7 +4,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `config`, `limits`, `error` | what may be set, what is bounded, what can go wrong |
-//! | `data`, `volatile` | the data directory and its databases; a log in memory |
+//! | `data`, `sizes`, `volatile` | the data directory and its databases; what a disk is large enough for; a log in memory |
 //! | `accept` | the listener and its permits |
 //! | `peer` | a client's task: bytes, events, commits |
 //! | `hub`, `environment` | what all tasks share; the machine's clocks |
@@ -18,6 +18,7 @@ mod error;
 mod hub;
 pub mod limits;
 mod peer;
+mod sizes;
 mod upkeep;
 mod volatile;
 
@@ -34,7 +35,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::engine::Opening;
+use crate::engine::{EngineError, Opening};
 use crate::service::{Publication, StorageFailure};
 use hub::Hub;
 use upkeep::Upkeep;
@@ -48,6 +49,7 @@ pub struct Server {
     failed: watch::Receiver<Option<StorageFailure>>,
     interrupt: Signal,
     terminate: Signal,
+    checkpoint_bytes: u64,
 }
 
 /// How a server ended that was asked to.
@@ -68,6 +70,8 @@ pub struct Finding<'a> {
     pub opening: &'a Opening,
     /// Why it takes no writes, if it does not.
     pub read_only: Option<&'a str>,
+    /// Whether it takes writes only once there is room on the disk.
+    pub lacks_room: bool,
 }
 
 impl std::fmt::Debug for Server {
@@ -109,7 +113,8 @@ impl Server {
         };
         let data = data::open(config, &machine, publication)?;
         let hub = Arc::new(Hub::new(machine, data.databases.clone(), changes));
-        Ok(Self { runtime, listener, hub, data, failed, interrupt, terminate })
+        let checkpoint_bytes = config.checkpoint_bytes.min(data.sizes.checkpoint_bytes);
+        Ok(Self { runtime, listener, hub, data, failed, interrupt, terminate, checkpoint_bytes })
     }
 
     /// Where it listens.
@@ -123,8 +128,10 @@ impl Server {
     /// What opening the databases found, by name.
     pub fn findings(&self) -> impl Iterator<Item = Finding<'_>> {
         self.data.findings.iter().map(|(name, opening)| {
-            let read_only = self.data.databases.get(name).and_then(|served| served.database.read_only());
-            Finding { name, opening, read_only }
+            let served = self.data.databases.get(name);
+            let read_only = served.and_then(|served| served.database.read_only());
+            let lacks_room = served.is_some_and(|served| served.database.lacks_room());
+            Finding { name, opening, read_only, lacks_room }
         })
     }
 
@@ -134,8 +141,9 @@ impl Server {
     /// [`ServerError::Storage`]: end the process; [`ServerError::Database`] if the last checkpoint failed, in which case
     /// everything acknowledged is in the log all the same.
     pub fn run(self) -> Result<Ending, ServerError> {
-        let Self { runtime, listener, hub, data, mut failed, mut interrupt, mut terminate } = self;
-        let upkeep = Upkeep::start(&data.databases, hub.machine.clone())?;
+        let Self { runtime, listener, hub, data, mut failed, mut interrupt, mut terminate, checkpoint_bytes } =
+            self;
+        let upkeep = Upkeep::start(&data.databases, hub.machine.clone(), checkpoint_bytes)?;
         let serving = runtime.spawn(accept::serve(listener, hub.clone()));
         let outcome = runtime.block_on(async {
             tokio::select! {
@@ -155,10 +163,15 @@ impl Server {
         if matches!(outcome, Ok(Ending::Graceful)) {
             drop(upkeep);
             for served in data.databases.iter() {
-                served
-                    .database
-                    .close()
-                    .map_err(|error| ServerError::Database { name: served.name.clone(), error })?;
+                match served.database.close() {
+                    Err(EngineError::DiskFull) => report(format_args!(
+                        "database {}: the disk is full, no checkpoint was made; the log has everything",
+                        served.name
+                    )),
+                    closed => {
+                        closed.map_err(|error| ServerError::Database { name: served.name.clone(), error })?
+                    }
+                }
             }
         } else {
             // Its thread may wait for the disk that failed.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::environment::Machine;
 use super::error::ServerError;
-use super::limits::{CHECKPOINT_AFTER, CHECKPOINT_BYTES, MAINTENANCE, TICK, UPKEEP_NICENESS};
+use super::limits::{CHECKPOINT_AFTER, FULL_DISK_PAUSE, MAINTENANCE, TICK, UPKEEP_NICENESS};
 use super::report;
 use crate::engine::{EngineError, Environment};
 use crate::service::{Databases, Served};
@@ -24,19 +24,32 @@ pub(super) struct Upkeep {
 struct Duty {
     served: Arc<Served>,
     maintained: Duration,
+    /// Until then maintenance and checkpoints rest, since the disk was full.
+    resting_until: Duration,
+    /// Whether it was told that writes are refused for want of room.
+    told_of_no_room: bool,
     checkpointed: Duration,
+    /// After how many bytes of changes a checkpoint is made.
+    checkpoint_bytes: u64,
     /// What was told of last, so that a full disk is told of once.
     told: Option<String>,
 }
 
 impl Upkeep {
-    pub(super) fn start(databases: &Databases, machine: Arc<Machine>) -> Result<Self, ServerError> {
+    pub(super) fn start(
+        databases: &Databases,
+        machine: Arc<Machine>,
+        checkpoint_bytes: u64,
+    ) -> Result<Self, ServerError> {
         let (stop, stopped) = channel();
         let now = machine.elapsed();
         let duties = databases.iter().map(|served| Duty {
             served: served.clone(),
             maintained: now,
+            resting_until: now,
+            told_of_no_room: false,
             checkpointed: now,
+            checkpoint_bytes,
             told: None,
         });
         let duties: Vec<Duty> = duties.collect();
@@ -81,12 +94,14 @@ impl Duty {
             return;
         }
         let done = self.try_turn(now);
+        self.tell_of_room();
         // The log was held: whoever found it taken may lead now.
         self.served.publication.wake();
         match done {
             Ok(()) => self.told = None,
             Err(EngineError::Stopped(reason)) => drop(self.served.publication.fail(&*reason)),
             Err(error) => {
+                self.resting_until = now.saturating_add(FULL_DISK_PAUSE);
                 let text = format!("database {}: {error}", self.served.name);
                 if self.told.as_ref() != Some(&text) {
                     report(&text);
@@ -96,9 +111,26 @@ impl Duty {
         }
     }
 
+    fn tell_of_room(&mut self) {
+        let lacks_room = self.served.database.lacks_room();
+        if lacks_room == self.told_of_no_room {
+            return;
+        }
+        self.told_of_no_room = lacks_room;
+        let what = if lacks_room {
+            "the disk is full: what needs room is refused, reading and deleting go on; free some space"
+        } else {
+            "there is room again"
+        };
+        report(format_args!("database {}: {what}", self.served.name));
+    }
+
     fn try_turn(&mut self, now: Duration) -> Result<(), EngineError> {
         let Served { database, publication, .. } = &*self.served;
         database.tick()?;
+        if now < self.resting_until {
+            return Ok(());
+        }
         if now.saturating_sub(self.maintained) >= MAINTENANCE {
             // One piece a turn: the log's ticks must not wait for all of a large compaction.
             if !database.maintain()? {
@@ -106,11 +138,12 @@ impl Duty {
             }
         }
         let unsaved = publication.unsaved_bytes();
-        let is_due = now.saturating_sub(self.checkpointed) >= CHECKPOINT_AFTER;
-        if unsaved >= CHECKPOINT_BYTES || unsaved > 0 && is_due {
-            publication.take_unsaved_bytes();
+        // A checkpoint lets the log be trimmed, which is room.
+        let is_due = database.lacks_room() || now.saturating_sub(self.checkpointed) >= CHECKPOINT_AFTER;
+        if unsaved >= self.checkpoint_bytes || unsaved > 0 && is_due {
+            let unsaved = publication.take_unsaved_bytes();
             self.checkpointed = now;
-            database.checkpoint()?;
+            database.checkpoint().inspect_err(|_| publication.give_back_unsaved_bytes(unsaved))?;
         }
         Ok(())
     }

@@ -67,6 +67,11 @@ impl Publication {
         self.unsaved_bytes.swap(0, Ordering::Relaxed)
     }
 
+    /// They are still unsaved: the checkpoint failed.
+    pub fn give_back_unsaved_bytes(&self, bytes: u64) {
+        self.unsaved_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// Why the database stopped, if it did.
     pub fn failure(&self) -> Option<&StorageFailure> {
         self.failure.get()
@@ -100,9 +105,9 @@ impl Drop for StorageGuard<'_> {
 impl Listener for Publication {
     fn published(&self, _: Position, transactions: &[Arc<Decision>]) {
         let Some(last) = transactions.last() else { return };
-        let changes = transactions.iter().flat_map(|transaction| &transaction.effects);
-        let bytes = changes.filter_map(|effect| effect.change()).fold(0_u64, |sum, change| {
-            let length = change.new.bytes().map_or(0, <[u8]>::len);
+        let effects = transactions.iter().flat_map(|transaction| &transaction.effects);
+        let bytes = effects.filter(|effect| effect.is_change()).fold(0_u64, |sum, effect| {
+            let length = effect.change().and_then(|change| change.new.bytes()).map_or(0, <[u8]>::len);
             sum.saturating_add(u64::try_from(length).unwrap_or(u64::MAX)).saturating_add(64)
         });
         self.unsaved_bytes.fetch_add(bytes, Ordering::Relaxed);

@@ -19,13 +19,20 @@ pub enum Change {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
     position: Position,
+    is_sweep: bool,
     changes: Vec<Change>,
 }
 
 impl Batch {
     /// An empty batch that moves the store to `position`.
     pub fn new(position: Position) -> Self {
-        Self { position, changes: Vec::new() }
+        Self { position, is_sweep: false, changes: Vec::new() }
+    }
+
+    /// An empty batch that leaves the store where it stands, at `position`: it removes what no reader at that
+    /// position reads any more, so that it matters to nobody whether it is applied, lost, or done again.
+    pub fn sweep(position: Position) -> Self {
+        Self { is_sweep: true, ..Self::new(position) }
     }
 
     /// Sets `key` to `value`.
@@ -46,6 +53,11 @@ impl Batch {
     /// The position that the store stands at once the batch is applied.
     pub fn position(&self) -> Position {
         self.position
+    }
+
+    /// Whether the store stays where it stands.
+    pub fn is_sweep(&self) -> bool {
+        self.is_sweep
     }
 
     /// The changes, in order.

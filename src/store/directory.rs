@@ -201,10 +201,13 @@ impl Lock {
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
         let owner = format!("{}\n", std::process::id());
-        file.set_len(0).map_err(failed)?;
-        file.rewind().map_err(failed)?;
-        file.write_all(owner.as_bytes()).map_err(failed)?;
-        Ok(Self { _file: file })
+        let noted =
+            file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(owner.as_bytes()));
+        match noted {
+            // The lock is held all the same; a full disk must open, to be read.
+            Err(error) if error.kind() != io::ErrorKind::StorageFull => Err(failed(error)),
+            _ => Ok(Self { _file: file }),
+        }
     }
 }
 

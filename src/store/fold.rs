@@ -93,6 +93,13 @@ impl<'a> Fold<'a> {
         self.replace(seq, collection, id, image, old).map(drop)
     }
 
+    /// Forgets the count and digest of a collection that was dropped. Its other rows are nobody's any more: they go with
+    /// [sweeps](Batch::sweep). Nothing may be folded into it afterwards.
+    pub fn drop_collection(&mut self, collection: CollectionId) {
+        self.summaries.remove(&collection);
+        self.batch.delete(Key::Summary(collection).encode());
+    }
+
     /// The batch so far, for rows that are not records.
     pub fn batch(&mut self) -> &mut Batch {
         &mut self.batch

@@ -209,6 +209,14 @@ impl Span {
         Self::prefix(&[&[RECORD][..], &collection.to_bytes()].concat())
     }
 
+    /// The records of a collection behind `after`, in the order of their ids.
+    pub fn records_after(collection: CollectionId, after: RecordId) -> Self {
+        let mut from = Key::Record(collection, after).encode().to_vec();
+        // The least key that is greater.
+        from.push(0);
+        Self { from, to: Self::records(collection).to }
+    }
+
     /// The records of all collections.
     pub fn all_records() -> Self {
         Self::prefix(&[RECORD])
@@ -315,6 +323,7 @@ mod tests {
         for (span, member, stranger) in [
             (Span::records(C), Key::Record(C, [0xFF; 16]), Key::Record(CollectionId(0x01_02_04), [0; 16])),
             (Span::records(last), Key::Record(last, [0xFF; 16]), Key::BySeq(0)),
+            (Span::records_after(C, ID), Key::Record(C, [0xAC; 16]), Key::Record(C, ID)),
             (Span::changes_after(7), Key::BySeq(8), Key::BySeq(7)),
             (Span::changes_after(0), Key::BySeq(u64::MAX), Key::Record(last, [0xFF; 16])),
             (Span::summaries(), Key::Summary(last), Key::Operation { node: 0, number: 0 }),

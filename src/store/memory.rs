@@ -74,7 +74,7 @@ impl Default for Memory {
 impl Store for Memory {
     fn apply(&self, batch: Batch) -> Result<(), StoreError> {
         let mut progress = lock(&self.progress)?;
-        progress.admits(batch.position())?;
+        progress.admits(&batch)?;
         batch.check_lengths()?;
         let position = batch.position();
         let mut table = write(&self.rows)?;

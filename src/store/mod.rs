@@ -44,7 +44,7 @@ pub use lsm::{Lsm, LsmSettings};
 pub use memory::Memory;
 pub use summary::{Summary, row_hash};
 pub use value::{ChangeKind, ChangeRow, MAX_ENVELOPE_BYTES, RecordRow, open, seal};
-pub use verify::{MAX_FINDINGS, VerifyReport, verify};
+pub use verify::{MAX_FINDINGS, VerifyReport, verify, verify_except};
 
 /// How far a log has been folded: the epoch and the sequence of the last effect. Ordered by epoch, then sequence.
 /// [`Position::START`] stands before the first effect.
@@ -103,7 +103,8 @@ pub trait Store: Send + Sync {
     /// Applies all of `batch`, or nothing of it. Invisible to snapshots until [`Store::publish`].
     ///
     /// # Errors
-    /// [`Misuse::NotAbove`] unless the batch's position is above [`Store::applied`]: a replay skips what is there.
+    /// [`Misuse::NotAbove`] unless the batch's position is above [`Store::applied`]: a replay skips what is there. A
+    /// [sweep](Batch::sweep) must be exactly there; it is published with whatever is applied at that position.
     fn apply(&self, batch: Batch) -> Result<(), StoreError>;
 
     /// The value of `key` with everything applied, published or not.

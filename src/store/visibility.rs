@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Misuse, Position, StoreError};
+use super::{Batch, Misuse, Position, StoreError};
 
 /// A place between two batches: whoever reads there sees the row versions below `version`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,10 +38,11 @@ impl Progress {
         self.durable
     }
 
-    /// Whether a batch at `position` may be applied.
-    pub(super) fn admits(&self, position: Position) -> Result<(), Misuse> {
-        let applied = self.applied;
-        if position > applied { Ok(()) } else { Err(Misuse::NotAbove { batch: position, applied }) }
+    /// Whether `batch` may be applied now.
+    pub(super) fn admits(&self, batch: &Batch) -> Result<(), Misuse> {
+        let (position, applied) = (batch.position(), self.applied);
+        let is_in_place = if batch.is_sweep() { position == applied } else { position > applied };
+        if is_in_place { Ok(()) } else { Err(Misuse::NotAbove { batch: position, applied }) }
     }
 
     /// A batch was applied.
@@ -151,7 +152,14 @@ mod tests {
     #[test]
     fn batches_are_published_in_order_and_only_once_durable() {
         let mut progress = Progress::starting_at(at(1));
-        assert!(progress.admits(at(1).position).is_err() && progress.admits(at(2).position).is_ok());
+        for (batch, is_admitted) in [
+            (Batch::new(at(1).position), false),
+            (Batch::new(at(2).position), true),
+            (Batch::sweep(at(1).position), true),
+            (Batch::sweep(at(2).position), false),
+        ] {
+            assert_eq!(progress.admits(&batch).is_ok(), is_admitted, "{batch:?}");
+        }
         for seq in 2..=4 {
             progress.advance(at(seq));
         }

@@ -3,6 +3,7 @@
 //! Each part may be left out: `blaze://` alone is [`Url::default`]. An IPv6 address stands in brackets.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::str::FromStr;
 
 use thiserror::Error;
@@ -99,6 +100,13 @@ impl Url {
 impl Default for Url {
     fn default() -> Self {
         Self { host: DEFAULT_HOST.to_owned(), port: DEFAULT_PORT, database: DEFAULT_DATABASE.to_owned() }
+    }
+}
+
+/// The database [`DEFAULT_DATABASE`] of the server that listens there.
+impl From<SocketAddr> for Url {
+    fn from(address: SocketAddr) -> Self {
+        Self { host: address.ip().to_string(), port: address.port(), ..Self::default() }
     }
 }
 

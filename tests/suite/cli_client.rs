@@ -1,4 +1,4 @@
-//! `put`, `get`, `patch`, `delete`, `scan` and `stats`, run as a user runs them, against a small server and the real one.
+//! `put`, `get`, `patch`, `delete`, `drop`, `scan` and `stats`, run as a user runs them, against a small server and the real one.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -120,6 +120,14 @@ fn change_records(address: SocketAddr, counts: &str, emptied: &str) {
     run(&["get", "notes", A, B], "", 1, &b, &["notes has no record 018f3c7a"]);
     run(&["delete", "notes", B], "", 0, "", &[]);
     run(&["stats", "-o", "json"], "", 0, emptied, &[]);
+    run(&["put", "notes"], &format!("{b}\n{a}"), 0, &format!("{B}\n{A}\n"), &[]);
+    // Nobody can type the name here.
+    run(&["drop", "notes"], "notes\n", 2, "", &["removes all records of notes for good: say so with --yes"]);
+    run(&["drop", "notes", "--yes"], "", 0, "dropped notes: 2 records\n", &[]);
+    run(&["stats"], "", 0, "", &[]);
+    run(&["drop", "notes", "--yes"], "", 4, "", &["collection"]);
+    run(&["put", "notes", "--record", a.trim()], "", 0, &format!("{A}\n"), &[]);
+    run(&["drop", "notes", "--yes"], "", 0, "dropped notes: 1 record\n", &[]);
 }
 
 #[test]

@@ -46,16 +46,37 @@ impl Process {
     }
 
     pub(crate) fn start_at(address: &str, arguments: &[&str]) -> Self {
-        let mut command = command(&["--listen", address]);
-        let mut child = command.args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        Self::spawn(command(&["--listen", address]).args(arguments))
+            .expect("the server ended before its banner")
+    }
+
+    /// Starts it on a free port with these variables in its environment.
+    pub(crate) fn start_in(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut command = command(&["--listen", "127.0.0.1:0"]);
+        let command = command.args(arguments).envs(environment.iter().copied());
+        Self::spawn(command).expect("the server ended before its banner")
+    }
+
+    /// Starts it over `directory`; none if it does not come up.
+    pub(crate) fn try_start(directory: &Path) -> Option<Self> {
+        let mut command = command(&["--listen", "127.0.0.1:0", "--data-dir", directory.to_str().unwrap()]);
+        Self::spawn(&mut command)
+    }
+
+    /// Starts the server and waits for its banner.
+    fn spawn(command: &mut Command) -> Option<Self> {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut banner = Vec::new();
         while banner.last().is_none_or(|line: &String| !line.contains("Ctrl-C")) {
-            let line = lines.next().expect("the server ended before its banner").unwrap();
-            banner.push(line);
+            let Some(line) = lines.next() else {
+                child.wait().unwrap();
+                return None;
+            };
+            banner.push(line.unwrap());
         }
         let address = banner[0].rsplit(' ').next().unwrap().parse().unwrap();
-        Self { child, address, banner }
+        Some(Self { child, address, banner })
     }
 
     pub(crate) fn signal(&self, name: &str) {

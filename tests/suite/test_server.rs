@@ -184,6 +184,11 @@ fn apply_one(
         }
         Action::Delete { id } => Ok(records.remove(&key(*id)).is_some()),
         Action::Check { .. } => Err(ErrorCode::NotSupported),
+        Action::Drop => {
+            let before = records.len();
+            records.retain(|(name, _), _| name != collection);
+            Ok(records.len() < before)
+        }
     }
 }
 

@@ -190,6 +190,7 @@ fn record_operation(operation: &RecordOperation<'_>) -> Node {
         ],
         Action::Delete { id } => vec![("kind", Node::word("delete")), ("id", Node::word(id))],
         Action::Check { id } => vec![("kind", Node::word("check")), ("id", Node::word(id))],
+        Action::Drop => vec![("kind", Node::word("drop"))],
     };
     if let Some(base) = operation.base {
         fields.insert(1, ("base", Node::number(base)));
@@ -276,12 +277,13 @@ fn event_fields(event: &Event<'_>) -> Fields {
 
 fn change(change: Change<'_>) -> Node {
     let (kind, what) = match change.kind {
-        ChangeKind::Put(put) => ("put", ("record", record(put))),
-        ChangeKind::Delete(id) => ("delete", ("id", Node::word(id))),
+        ChangeKind::Put(put) => ("put", Some(("record", record(put)))),
+        ChangeKind::Delete(id) => ("delete", Some(("id", Node::word(id)))),
+        ChangeKind::Dropped => ("dropped", None),
     };
     let head =
         [("kind", Node::word(kind)), ("seq", Node::number(change.seq)), ("last", Node::bool(change.last))];
-    Node::Map(head.into_iter().chain([what]).collect())
+    Node::Map(head.into_iter().chain(what).collect())
 }
 
 fn error_fields(error: &Error<'_>) -> Fields {

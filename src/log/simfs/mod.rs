@@ -20,7 +20,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use self::inode::Inode;
-use super::fs::{File, Filesystem};
+use super::fs::{File, Filesystem, Space};
 
 /// Decides what a crash does: any number below `options`, which is at least 1.
 pub trait Choose {
@@ -34,7 +34,7 @@ pub enum Fault {
     Error,
     /// A write takes a part of the bytes and says so; anything else works.
     Short,
-    /// A write fails for lack of space and takes nothing; so does the making of a file.
+    /// A write fails for lack of space and takes nothing; so does the making of a file. Anything else works.
     NoSpace,
     /// The process dies first; nothing happens.
     CrashBefore,
@@ -79,6 +79,8 @@ struct State {
     pending_names: Vec<NameChange>,
     lies: Lies,
     fault: Option<(u64, Fault)>,
+    /// How many bytes the disk has room for.
+    capacity: Option<usize>,
     operations: u64,
     counts_reads: bool,
     crashed: bool,
@@ -105,6 +107,7 @@ enum Go {
     All,
     Part,
     PartThenError,
+    NoRoom,
     PartThenDie,
     AllThenDie,
 }
@@ -120,6 +123,7 @@ impl SimFs {
             pending_names: Vec::new(),
             lies: Lies::default(),
             fault: None,
+            capacity: None,
             operations: 0,
             counts_reads: true,
             crashed: false,
@@ -135,6 +139,16 @@ impl SimFs {
 
     pub fn lie(&self, lies: Lies) {
         self.lock().lies = lies;
+    }
+
+    /// Gives the disk room for so many bytes in all; without a number, for any.
+    pub fn limit(&self, capacity: Option<usize>) {
+        self.lock().capacity = capacity;
+    }
+
+    /// How many bytes its files have.
+    pub fn used(&self) -> usize {
+        self.lock().used()
     }
 
     /// Lets `fault` happen at the operation with this number; see [`SimFs::operations`].
@@ -274,7 +288,7 @@ impl State {
         match fault {
             Fault::Error => Ok(Go::PartThenError),
             Fault::Short => Ok(Go::Part),
-            Fault::NoSpace => Err(io::ErrorKind::StorageFull.into()),
+            Fault::NoSpace => Ok(Go::NoRoom),
             Fault::CrashBefore => {
                 self.crashed = true;
                 Err(dead())
@@ -287,7 +301,7 @@ impl State {
     /// An operation that happens as a whole or not at all.
     fn whole<T>(&mut self, run: impl FnOnce(&mut Self) -> io::Result<T>) -> io::Result<T> {
         match self.begin()? {
-            Go::All | Go::Part => run(self),
+            Go::All | Go::Part | Go::NoRoom => run(self),
             Go::PartThenError => Err(input_output_error()),
             Go::PartThenDie | Go::AllThenDie => {
                 let _ = run(self);
@@ -306,6 +320,10 @@ impl State {
         }
     }
 
+    fn used(&self) -> usize {
+        self.names.values().map(|&inode| self.inodes[inode].cache.len()).sum()
+    }
+
     fn change_names(&mut self, change: NameChange) {
         change.clone().apply(&mut self.names);
         self.pending_names.push(change);
@@ -319,7 +337,12 @@ impl State {
 impl Filesystem for SimFs {
     fn create(&self, name: &str) -> io::Result<Arc<dyn File>> {
         let mut state = self.lock();
+        let operation = state.operations;
+        let is_full = state.fault == Some((operation, Fault::NoSpace));
         let inode = state.whole(|state| {
+            if is_full {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
             if state.names.contains_key(name) {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
@@ -367,6 +390,12 @@ impl Filesystem for SimFs {
     fn list(&self) -> io::Result<Vec<String>> {
         self.lock().look(|state| Ok(state.names.keys().cloned().collect()))
     }
+
+    fn space(&self) -> Option<Space> {
+        let state = self.lock();
+        let (total, used) = (state.capacity?, state.used());
+        Some(Space { total: total as u64, free: total.saturating_sub(used) as u64 })
+    }
 }
 
 struct SimFile {
@@ -403,13 +432,18 @@ impl File for SimFile {
         let mut state = self.lock()?;
         let go = state.begin()?;
         let count = match go {
+            Go::NoRoom => return Err(io::ErrorKind::StorageFull.into()),
             Go::All | Go::AllThenDie => bytes.len(),
             Go::Part | Go::PartThenError | Go::PartThenDie => bytes.len().div_ceil(2),
         };
+        let growth = (offset + count).saturating_sub(state.inodes[self.inode].cache.len());
+        if growth > 0 && state.capacity.is_some_and(|capacity| state.used() + growth > capacity) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         let (sector, lies) = (state.sector, state.lies);
         state.inodes[self.inode].write(sector, offset, &bytes[..count], lies);
         match go {
-            Go::All | Go::Part => Ok(count),
+            Go::All | Go::Part | Go::NoRoom => Ok(count),
             Go::PartThenError => Err(input_output_error()),
             Go::AllThenDie | Go::PartThenDie => {
                 state.crashed = true;
@@ -427,8 +461,8 @@ impl File for SimFile {
                 state.inodes[self.inode].fail_to_sync();
                 return Err(input_output_error());
             }
-            Go::All | Go::Part if !lies => state.inodes[self.inode].sync(sector),
-            Go::All | Go::Part => {}
+            Go::All | Go::Part | Go::NoRoom if !lies => state.inodes[self.inode].sync(sector),
+            Go::All | Go::Part | Go::NoRoom => {}
             Go::PartThenDie | Go::AllThenDie => {
                 state.inodes[self.inode].sync(sector);
                 state.crashed = true;

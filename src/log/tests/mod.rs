@@ -2,7 +2,7 @@
 //!
 //! `world` drives the real log over the simulated disk and knows what must be there afterwards. `crashes` tries every
 //! crash of short scripts and many of long ones, with controls that must fail; `points` lets every input and output
-//! fail once; `idle` watches the clock; `rot` damages logs at rest; `spec` compares bytes with the specification.
+//! fail once; `full` leaves the disk no room; `idle` watches the clock; `rot` damages logs at rest; `spec` compares bytes with the specification.
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -12,6 +12,7 @@
 
 pub(super) mod choosers;
 mod crashes;
+mod full;
 mod group;
 mod idle;
 mod points;

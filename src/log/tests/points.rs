@@ -3,7 +3,7 @@
 use super::choosers::{Seeded, setting};
 use super::world::{Recovered, Violation, World, record};
 use crate::log::simfs::{Choose, Fault, Tear};
-use crate::log::{Log, LogError};
+use crate::log::{Log, LogError, Need};
 
 const FAULTS: [Fault; 6] =
     [Fault::Error, Fault::Short, Fault::NoSpace, Fault::CrashBefore, Fault::CrashMidway, Fault::CrashAfter];
@@ -124,10 +124,10 @@ fn a_full_disk_refuses_and_goes_on_when_there_is_room() {
     world.append(&mut log, &[vec![record(2, 100)]]).unwrap();
     // The segment is full: the next batch needs another, for which there is no room.
     world.fs.arm(world.fs.operations() + 2, Fault::NoSpace);
-    assert!(matches!(log.reserve(4096), Err(LogError::DiskFull)));
+    assert!(matches!(log.reserve(4096, Need::Growth), Err(LogError::DiskFull)));
     assert_eq!(log.next_sequence(), 3);
     assert_eq!(world.fs.names(), ["0000000001.log"], "nothing is left behind");
-    log.reserve(4096).unwrap();
+    log.reserve(4096, Need::Growth).unwrap();
     world.append(&mut log, &[vec![record(3, 100)]]).unwrap();
     world.crash(&mut Seeded(1), Some(Tear::Any));
     assert!(matches!(world.recover(), Ok(Recovered::Log(_))));

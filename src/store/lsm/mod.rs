@@ -98,10 +98,11 @@ impl Lsm {
         })
     }
 
-    /// Seals the active memtable at the applied position, unless it is empty or one is sealed already.
+    /// Seals the active memtable at the applied position, unless it is empty or one is sealed already. A sweep may have
+    /// filled it while the position stood still.
     fn seal(&self, state: &mut State) {
         let position = state.progress.applied();
-        if state.sealed.is_some() || position == state.checkpointed {
+        if state.sealed.is_some() || position == state.checkpointed && state.active_bytes == 0 {
             return;
         }
         let key = Key::Applied.encode();
@@ -207,7 +208,7 @@ impl Store for Lsm {
     fn apply(&self, batch: Batch) -> Result<(), StoreError> {
         let mut state = self.state()?;
         let position = batch.position();
-        state.progress.admits(position)?;
+        state.progress.admits(&batch)?;
         batch.check_lengths()?;
         for change in batch.into_changes() {
             let number = self.counter.next();

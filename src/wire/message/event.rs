@@ -6,10 +6,11 @@
 //! | kind | u8: 1 changes, 2 caught_up, 3 reset, 4 waiting, 5 heartbeat, 6 ended |
 //! | position | 16 bytes: everything up to here has been told |
 //! | changes | count u16 (at least 1), then each: |
-//! | … kind | u8: 1 put, 2 delete; bit 7 set on the last change of its transaction |
+//! | … kind | u8: 1 put, 2 delete, 3 dropped; bit 7 set on the last change of its transaction |
 //! | … seq | u64 |
 //! | … put | record |
 //! | … delete | id 16 bytes |
+//! | … dropped | nothing: all records of the collection are gone |
 //! | reset | code u16, oldest position held 16 bytes |
 
 use uuid::Uuid;
@@ -30,6 +31,7 @@ const ENDED: u8 = 6;
 
 const PUT: u8 = 1;
 const DELETE: u8 = 2;
+const DROPPED: u8 = 3;
 const LAST_BIT: u8 = 1 << 7;
 
 /// Bytes of the payload before its changes.
@@ -95,6 +97,8 @@ pub enum ChangeKind<'a> {
     Put(FramedRecord<'a>),
     /// The record is gone.
     Delete(Uuid),
+    /// The collection was dropped: all its records are gone.
+    Dropped,
 }
 
 impl<'a> Event<'a> {
@@ -166,13 +170,14 @@ impl<'a> Change<'a> {
         let at = reader.offset();
         let value = reader.u8()?;
         let (last, kind) = (value & LAST_BIT != 0, value & !LAST_BIT);
-        if !matches!(kind, PUT | DELETE) {
+        if !matches!(kind, PUT | DELETE | DROPPED) {
             return Err(Kind::UnknownValue { field: "change kind", value }.at(at));
         }
         let seq = reader.u64()?;
         let kind = match kind {
             PUT => ChangeKind::Put(reader.record(checksums)?),
-            _ => ChangeKind::Delete(reader.id()?),
+            DELETE => ChangeKind::Delete(reader.id()?),
+            _ => ChangeKind::Dropped,
         };
         Ok(Self { seq, last, kind })
     }
@@ -181,6 +186,7 @@ impl<'a> Change<'a> {
         let body = match self.kind {
             ChangeKind::Put(record) => record.wire_bytes(),
             ChangeKind::Delete(_) => UUID_BYTES,
+            ChangeKind::Dropped => 0,
         };
         body.saturating_add(CHANGE_HEAD_BYTES)
     }
@@ -189,12 +195,14 @@ impl<'a> Change<'a> {
         let kind = match self.kind {
             ChangeKind::Put(_) => PUT,
             ChangeKind::Delete(_) => DELETE,
+            ChangeKind::Dropped => DROPPED,
         };
         out.push(if self.last { kind | LAST_BIT } else { kind });
         out.extend_from_slice(&self.seq.to_be_bytes());
         match self.kind {
             ChangeKind::Put(record) => record.append_to(out),
             ChangeKind::Delete(id) => out.extend_from_slice(id.as_bytes()),
+            ChangeKind::Dropped => {}
         }
     }
 }
@@ -265,9 +273,11 @@ mod tests {
         let put = ChangeKind::Put(FramedRecord::new(EMPTY_RECORD_BYTES).unwrap());
         builder.push(Change { seq: 8, last: false, kind: put }).unwrap();
         builder.push(Change { seq: 9, last: true, kind: ChangeKind::Delete(id) }).unwrap();
+        builder.push(Change { seq: 10, last: true, kind: ChangeKind::Dropped }).unwrap();
         check(
             &format!(
-                "{} 0002 01 0000000000000008 {EMPTY_RECORD} 82 0000000000000009 000102030405060708090a0b0c0d0e0f",
+                "{} 0003 01 0000000000000008 {EMPTY_RECORD} 82 0000000000000009 000102030405060708090a0b0c0d0e0f \
+                 83 000000000000000a",
                 head(1)
             ),
             event(EventKind::Changes(builder.changes().unwrap())),
@@ -286,7 +296,7 @@ mod tests {
         rejects(0x10, &head(0), 8, Kind::UnknownValue { field: "kind", value: 0 });
         rejects(0x10, &head(7), 8, Kind::UnknownValue { field: "kind", value: 7 });
         rejects(0x10, &format!("{} 0000", head(1)), 25, Kind::Zero { field: "count" });
-        for value in [0u8, 3, 0x41, 0x80] {
+        for value in [0u8, 4, 0x41, 0x80] {
             let kind = Kind::UnknownValue { field: "change kind", value };
             rejects(0x10, &format!("{} 0001 {value:02x}", head(1)), 27, kind);
         }
@@ -315,12 +325,12 @@ mod tests {
         #[test]
         fn events_come_back(
             (id, position, oldest, code) in (1u64.., of::position(), of::position(), 1u16..),
-            changes in prop::collection::vec((any::<(u64, bool, bool)>(), of::record(), of::id()), 1..20),
+            changes in prop::collection::vec((any::<(u64, bool, u8)>(), of::record(), of::id()), 1..20),
         ) {
             let mut builder = ChangesBuilder::new();
-            for ((seq, last, delete), record, id) in &changes {
+            for ((seq, last, kind), record, id) in &changes {
                 let put = ChangeKind::Put(FramedRecord::new(record).unwrap());
-                let kind = if *delete { ChangeKind::Delete(*id) } else { put };
+                let kind = [put, ChangeKind::Delete(*id), ChangeKind::Dropped][usize::from(kind % 3)];
                 builder.push(Change { seq: *seq, last: *last, kind }).unwrap();
             }
             let built = builder.changes().unwrap();

@@ -7,11 +7,12 @@
 //! | groups | u16, at least 1 |
 //! | … collection | str |
 //! | … operations | u16, at least 1 |
-//! | … … kind | u8: low nibble 1 insert, 2 upsert, 3 patch, 4 delete, 5 check; bit 7 base, bit 6 skip_unchanged |
+//! | … … kind | u8: low nibble 1 insert, 2 upsert, 3 patch, 4 delete, 5 check, 6 drop; bit 7 base, bit 6 skip_unchanged |
 //! | … … base | u64, if bit 7 is set |
 //! | … … insert, upsert | record |
 //! | … … patch | id 16 bytes, removed array of str, record |
 //! | … … delete, check | id 16 bytes |
+//! | … … drop | nothing: the whole collection goes; the first of its group |
 
 use uuid::Uuid;
 
@@ -27,6 +28,7 @@ pub(super) const UPSERT: u8 = 2;
 pub(super) const PATCH: u8 = 3;
 pub(super) const DELETE: u8 = 4;
 pub(super) const CHECK: u8 = 5;
+pub(super) const DROP: u8 = 6;
 pub(super) const KIND_BITS: u8 = 0x0F;
 pub(super) const BASE_BIT: u8 = 1 << 7;
 pub(super) const SKIP_UNCHANGED_BIT: u8 = 1 << 6;
@@ -92,7 +94,7 @@ pub struct Operations<'a> {
     reader: PayloadReader<'a>,
 }
 
-/// One operation on one record.
+/// One operation on one record, or on the whole collection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordOperation<'a> {
     /// The version of the record that the client saw; 0 if it saw that there is none.
@@ -101,7 +103,7 @@ pub struct RecordOperation<'a> {
     pub action: Action<'a>,
 }
 
-/// What is done to a record.
+/// What is done to a record, or to a collection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action<'a> {
     /// Create it; an error if it exists.
@@ -132,6 +134,8 @@ pub enum Action<'a> {
         /// Which record.
         id: Uuid,
     },
+    /// Remove the collection with all its records. It has no base, and is the first of its group.
+    Drop,
 }
 
 impl<'a> Operation<'a> {
@@ -159,8 +163,8 @@ impl<'a> Groups<'a> {
         let mut item = 0u32;
         for _ in 0..reader.positive_u16("groups")? {
             reader.collection()?;
-            for _ in 0..reader.positive_u16("operations")? {
-                RecordOperation::read(reader, Checksums::Verify).map_err(|error| error.in_item(item))?;
+            for place in 0..reader.positive_u16("operations")? {
+                RecordOperation::read_at(reader, place).map_err(|error| error.in_item(item))?;
                 item = item.saturating_add(1);
             }
         }
@@ -222,15 +226,27 @@ impl<'a> Operations<'a> {
 }
 
 impl<'a> RecordOperation<'a> {
+    /// The operation at this place of its group. A drop is the first: it takes one byte, and a frame full of them
+    /// would be two million operations.
+    fn read_at(reader: &mut PayloadReader<'a>, place: u16) -> Result<Self, MessageError> {
+        let at = reader.offset();
+        let operation = Self::read(reader, Checksums::Verify)?;
+        if place > 0 && operation.action == Action::Drop {
+            return Err(Kind::UnknownValue { field: "operation kind", value: DROP }.at(at));
+        }
+        Ok(operation)
+    }
+
     fn read(reader: &mut PayloadReader<'a>, checksums: Checksums) -> Result<Self, MessageError> {
         let at = reader.offset();
         let value = reader.u8()?;
         let (kind, skip_unchanged) = (value & KIND_BITS, value & SKIP_UNCHANGED_BIT != 0);
         let has_base = value & BASE_BIT != 0;
         let defined = value & !(KIND_BITS | BASE_BIT | SKIP_UNCHANGED_BIT) == 0
-            && (INSERT..=CHECK).contains(&kind)
+            && (INSERT..=DROP).contains(&kind)
             && (kind == UPSERT || !skip_unchanged)
-            && (kind != CHECK || has_base);
+            && (kind != CHECK || has_base)
+            && (kind != DROP || !has_base);
         if !defined {
             return Err(Kind::UnknownValue { field: "operation kind", value }.at(at));
         }
@@ -244,7 +260,8 @@ impl<'a> RecordOperation<'a> {
                 set: reader.record(checksums)?,
             },
             DELETE => Action::Delete { id: reader.id()? },
-            _ => Action::Check { id: reader.id()? },
+            CHECK => Action::Check { id: reader.id()? },
+            _ => Action::Drop,
         };
         Ok(Self { base, action })
     }
@@ -261,6 +278,7 @@ impl<'a> RecordOperation<'a> {
                 set.wire_bytes().saturating_add(removed.wire_bytes()).saturating_add(16)
             }
             Action::Delete { .. } | Action::Check { .. } => 16,
+            Action::Drop => 0,
         };
         head.saturating_add(body)
     }
@@ -273,6 +291,7 @@ impl<'a> RecordOperation<'a> {
             Action::Patch { .. } => PATCH,
             Action::Delete { .. } => DELETE,
             Action::Check { .. } => CHECK,
+            Action::Drop => DROP,
         };
         if self.base.is_some() {
             kind |= BASE_BIT;
@@ -289,6 +308,7 @@ impl<'a> RecordOperation<'a> {
                 set.append_to(out);
             }
             Action::Delete { id } | Action::Check { id } => out.extend_from_slice(id.as_bytes()),
+            Action::Drop => {}
         }
     }
 }

@@ -25,12 +25,15 @@ pub enum OperationBuildError {
     /// A check without a base says nothing.
     #[error("a check needs the version it checks for")]
     CheckWithoutBase,
+    /// A collection has no version.
+    #[error("a drop takes no version: a collection has none")]
+    DropWithBase,
     /// A transaction without operations.
     #[error("a transaction has at least one operation")]
     Empty,
 }
 
-/// Collects the operations of one transaction. Neighbours on the same collection share a group.
+/// Collects the operations of one transaction. Neighbours on the same collection share a group; a drop begins one.
 ///
 /// ```
 /// use blazedb::wire::message::{Action, OperationBuilder, RecordOperation};
@@ -93,8 +96,12 @@ impl OperationBuilder {
         if matches!(operation.action, Action::Check { .. }) && operation.base.is_none() {
             return Err(OperationBuildError::CheckWithoutBase);
         }
+        let is_drop = operation.action == Action::Drop;
+        if is_drop && operation.base.is_some() {
+            return Err(OperationBuildError::DropWithBase);
+        }
         let name = collection.as_str();
-        let opens = self.groups == 0 || self.collection != name || self.operations == u16::MAX;
+        let opens = self.groups == 0 || self.collection != name || self.operations == u16::MAX || is_drop;
         let group_bytes = if opens { name_bytes(name).saturating_add(COUNT_BYTES) } else { 0 };
         let added = operation.wire_bytes().saturating_add(group_bytes);
         if self.payload_bytes().saturating_add(added) > MAX_PAYLOAD_BYTES {
@@ -137,12 +144,29 @@ impl OperationBuilder {
     /// # Errors
     /// [`OperationBuildError::Empty`] if nothing was added.
     pub fn finish(mut self) -> Result<OperationBody, OperationBuildError> {
+        self.groups()?;
+        Ok(OperationBody { bytes: self.bytes })
+    }
+
+    /// What was added so far, in place: for who sends it at once and [clears](Self::clear) the builder for the next.
+    ///
+    /// # Errors
+    /// [`OperationBuildError::Empty`] if nothing was added.
+    pub fn groups(&mut self) -> Result<Groups<'_>, OperationBuildError> {
         if self.is_empty() {
             return Err(OperationBuildError::Empty);
         }
         self.close_group();
         self.fill_in(0, self.groups);
-        Ok(OperationBody { bytes: self.bytes })
+        Ok(Groups { bytes: &self.bytes })
+    }
+
+    /// Empties it and keeps its memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.bytes.resize(COUNT_BYTES, 0);
+        self.collection.clear();
+        (self.groups, self.count_at, self.operations, self.total) = (0, 0, 0, 0);
     }
 }
 

@@ -101,11 +101,13 @@ impl<'a> Machine<'a> {
                 database.wait(&ticket).map_err(refused)?;
                 self.acknowledged += 1;
             }
+            if self.acknowledged % 3 < batch {
+                database.maintain().map_err(refused)?;
+            }
             self.world.pass(std::time::Duration::from_millis(100));
             database.tick().map_err(refused)?;
             if self.acknowledged % 17 < batch {
                 self.trimmed += database.checkpoint().map_err(refused)?.trimmed_segments;
-                database.maintain().map_err(refused)?;
             }
             if self.acknowledged % 7 < batch {
                 drop(database);

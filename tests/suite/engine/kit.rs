@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use blazedb::blazebinary::{Layout, Record, Value, encode_record};
 use blazedb::engine::{
-    Database, EngineError, Environment, Id, Opening, Outcome, Settings, Submission, Ticket,
+    Database, EngineError, Environment, Id, Opening, Outcome, Settings, Submission, Sweeping, Ticket,
 };
 use blazedb::log::Filesystem;
 use blazedb::log::simfs::Choose;
@@ -89,6 +89,7 @@ pub(super) enum Kind {
     Patch(Id, Vec<&'static str>, Record),
     Delete(Id),
     Check(Id),
+    Drop,
 }
 
 pub(super) fn encode(record: &Record) -> Vec<u8> {
@@ -114,7 +115,7 @@ pub(super) fn body(ops: &[Op]) -> OperationBody {
     for op in ops {
         let bytes = match &op.kind {
             Kind::Insert(record) | Kind::Upsert(record, _) | Kind::Patch(_, _, record) => encode(record),
-            Kind::Delete(_) | Kind::Check(_) => Vec::new(),
+            Kind::Delete(_) | Kind::Check(_) | Kind::Drop => Vec::new(),
         };
         let framed = || FramedRecord::new(&bytes).unwrap();
         let action = match &op.kind {
@@ -129,6 +130,7 @@ pub(super) fn body(ops: &[Op]) -> OperationBody {
             },
             Kind::Delete(id) => Action::Delete { id: Uuid::from_bytes(*id) },
             Kind::Check(id) => Action::Check { id: Uuid::from_bytes(*id) },
+            Kind::Drop => Action::Drop,
         };
         let collection = CollectionName::new(op.collection).unwrap();
         builder.push(collection, &RecordOperation { base: op.base, action }).unwrap();
@@ -155,7 +157,10 @@ pub(super) fn open(
     world: &Arc<World>,
     segment_bytes: u32,
 ) -> Result<(Database, Opening), EngineError> {
-    let settings = Settings { create: true, segment_bytes, feed_bytes: 4096, ..Settings::default() };
+    // So slow that sweeps are met half-way.
+    let sweeping = Sweeping { rows: 2, chunks: 2 };
+    let settings =
+        Settings { create: true, segment_bytes, feed_bytes: 4096, sweeping, ..Settings::default() };
     let settings =
         Settings { retention: blazedb::engine::Retention { bytes: 8192, ..settings.retention }, ..settings };
     Database::open(fs, store, world.clone(), settings)

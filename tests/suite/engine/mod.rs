@@ -4,6 +4,7 @@
 //! `kit` is the machinery, `model` the plain reading of `spec/engine.md` that answers are compared with.
 
 mod concurrency;
+mod drops;
 mod faults;
 mod kit;
 mod model;

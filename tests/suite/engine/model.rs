@@ -24,19 +24,20 @@ type Rows = BTreeMap<(&'static str, Id), Row>;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Model {
     pub(super) rows: Rows,
-    pub(super) collections: BTreeSet<&'static str>,
+    /// The names that there are, with their numbers (E-1.10).
+    pub(super) collections: BTreeMap<&'static str, u32>,
+    last_collection: u32,
     nodes: BTreeSet<Id>,
     /// The number of the last effect (E-3.1).
     pub(super) sequence: u64,
     pub(super) last_change: u64,
+    /// The number of the last drop, 0 if there was none.
+    pub(super) last_drop: u64,
 }
 
 /// A transaction that is being read.
 struct Attempt {
-    rows: Rows,
-    collections: BTreeSet<&'static str>,
-    sequence: u64,
-    last_change: u64,
+    model: Model,
     unchanged: u32,
 }
 
@@ -46,13 +47,7 @@ impl Model {
         if self.nodes.insert(node) {
             self.sequence += 1;
         }
-        let mut attempt = Attempt {
-            rows: self.rows.clone(),
-            collections: self.collections.clone(),
-            sequence: self.sequence,
-            last_change: self.last_change,
-            unchanged: 0,
-        };
+        let mut attempt = Attempt { model: self.clone(), unchanged: 0 };
         let ill_formed = ops.iter().enumerate().find_map(|(item, op)| Some((item, ill_formed(op)?)));
         let mut refused = ill_formed.map(|(item, code)| Refusal::of_item(code, item as u32));
         for (item, op) in ops.iter().enumerate() {
@@ -64,13 +59,12 @@ impl Model {
             self.sequence += 1;
             return Outcome { verdict: Verdict::Refused(refusal), sequence: self.last_change };
         }
-        let has_changed = attempt.sequence > self.sequence;
+        let has_changed = attempt.model.sequence > self.sequence;
         if !has_changed || attempt.unchanged > 0 {
-            attempt.sequence += 1;
+            attempt.model.sequence += 1;
         }
         let verdict = Verdict::Applied { unchanged: attempt.unchanged };
-        (self.rows, self.collections) = (attempt.rows, attempt.collections);
-        (self.sequence, self.last_change) = (attempt.sequence, attempt.last_change);
+        *self = attempt.model;
         Outcome { verdict, sequence: self.last_change }
     }
 
@@ -79,8 +73,8 @@ impl Model {
         let reader = database.reader();
         assert_eq!(reader.position().seq, self.last_change);
         let statistics = reader.statistics().unwrap();
-        let names: Vec<&str> = statistics.iter().map(|collection| &*collection.name).collect();
-        assert_eq!(names, self.collections.iter().copied().collect::<Vec<_>>());
+        let names = statistics.iter().map(|collection| (&*collection.name, collection.number));
+        assert_eq!(names.collect::<BTreeMap<_, _>>(), self.collections);
         for collection in &statistics {
             let mut scan = reader.scan(collection.number, Range::default());
             let mut expected = self.rows.iter().filter(|((name, _), _)| **name == *collection.name);
@@ -113,7 +107,7 @@ fn ill_formed(op: &Op) -> Option<ErrorCode> {
         Kind::Patch(_, removed, set) => {
             (removed.contains(&"id") || set.get("id").is_some()).then_some(ErrorCode::IdIsFixed)
         }
-        Kind::Delete(_) | Kind::Check(_) => None,
+        Kind::Delete(_) | Kind::Check(_) | Kind::Drop => None,
     }
 }
 
@@ -124,13 +118,18 @@ fn id_of(op: &Op) -> Id {
             _ => unreachable!("ill formed"),
         },
         Kind::Patch(id, ..) | Kind::Delete(id) | Kind::Check(id) => *id,
+        Kind::Drop => unreachable!("no record's"),
     }
 }
 
 impl Attempt {
     fn op(&mut self, op: &Op) -> Result<(), Refusal> {
+        if op.kind == Kind::Drop {
+            self.drop(op.collection);
+            return Ok(());
+        }
         let key = (op.collection, id_of(op));
-        let there = self.rows.get(&key).cloned();
+        let there = self.model.rows.get(&key).cloned();
         let version = there.as_ref().map_or(0, |row| row.version);
         if op.base.is_some_and(|base| base != version) {
             let refusal = Refusal::of_all(ErrorCode::PreconditionFailed);
@@ -144,7 +143,9 @@ impl Attempt {
             }
             (Kind::Insert(fields) | Kind::Upsert(fields, _), _) => {
                 let version = self.change(op.collection);
-                self.rows.insert(key, Row { fields: fields.clone(), version, patched: BTreeSet::new() });
+                self.model
+                    .rows
+                    .insert(key, Row { fields: fields.clone(), version, patched: BTreeSet::new() });
             }
             (Kind::Patch(_, removed, set), Some(mut row)) => {
                 for name in removed {
@@ -156,25 +157,40 @@ impl Attempt {
                     row.patched.insert(name.as_str().to_owned());
                 }
                 row.version = self.change(op.collection);
-                self.rows.insert(key, row);
+                self.model.rows.insert(key, row);
             }
             (Kind::Delete(_), None) => self.unchanged += 1,
             (Kind::Delete(_), Some(_)) => {
                 self.change(op.collection);
-                self.rows.remove(&key);
+                self.model.rows.remove(&key);
             }
-            (Kind::Check(_), _) => {}
+            (Kind::Check(_) | Kind::Drop, _) => {}
         }
         Ok(())
     }
 
     fn change(&mut self, collection: &'static str) -> u64 {
-        if self.collections.insert(collection) {
-            self.sequence += 1;
+        let model = &mut self.model;
+        if !model.collections.contains_key(collection) {
+            model.last_collection += 1;
+            model.collections.insert(collection, model.last_collection);
+            model.sequence += 1;
         }
-        self.sequence += 1;
-        self.last_change = self.sequence;
-        self.sequence
+        model.sequence += 1;
+        model.last_change = model.sequence;
+        model.sequence
+    }
+
+    /// All of it goes with one effect (E-1.13).
+    fn drop(&mut self, collection: &'static str) {
+        let model = &mut self.model;
+        if model.collections.remove(collection).is_none() {
+            self.unchanged += 1;
+            return;
+        }
+        model.rows.retain(|(name, _), _| *name != collection);
+        model.sequence += 1;
+        (model.last_change, model.last_drop) = (model.sequence, model.sequence);
     }
 }
 
@@ -202,6 +218,9 @@ pub(super) fn random_ops(random: &mut Random, model: &Model) -> Vec<Op> {
 
 fn random_op(random: &mut Random, model: &Model) -> Op {
     let collection = COLLECTIONS[random.below(3) as usize];
+    if random.chance(2) {
+        return Op { collection, base: None, kind: Kind::Drop };
+    }
     let record_id = id(random.below(12));
     let there = model.rows.get(&(collection, record_id));
     let version = there.map_or(0, |row| row.version);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use blazedb::engine::{DecidedEffect, EngineError, Id, Outcome};
+use blazedb::engine::{CatalogueEntry, DecidedEffect, EngineError, Id, Outcome};
 use blazedb::log::Filesystem;
 use blazedb::log::simfs::SimFs;
 use blazedb::store::{Lsm, LsmSettings, Memory, Store};
@@ -31,6 +31,9 @@ struct Script {
     repetitions: u64,
     refusals: u64,
     changes: u64,
+    /// How often a position was not taken because of a drop, and how often a sweep was met half-way.
+    resets: u64,
+    half_swept: u64,
 }
 
 impl Script {
@@ -45,6 +48,8 @@ impl Script {
             repetitions: 0,
             refusals: 0,
             changes: 0,
+            resets: 0,
+            half_swept: 0,
         }
     }
 
@@ -63,10 +68,14 @@ impl Script {
                 if self.random.chance(2) {
                     database.checkpoint().unwrap();
                 }
+                if self.random.chance(10) {
+                    database.maintain().unwrap();
+                }
             }
             self.follow(&database);
             let report = database.verify().unwrap();
             assert_eq!(report.findings, Vec::<String>::new());
+            self.half_swept += u64::from(database.is_sweeping());
             if self.random.chance(50) {
                 database.close().unwrap();
             }
@@ -131,6 +140,9 @@ impl Script {
             Ok(mut changes) => {
                 while let Some(decision) = changes.next(database).unwrap() {
                     for effect in &decision.effects {
+                        if let DecidedEffect::Catalogue(CatalogueEntry::Dropped { number, .. }) = effect {
+                            replica.retain(|(collection, _), _| collection != number);
+                        }
                         if let DecidedEffect::Write(change) | DecidedEffect::Delete(change) = effect {
                             let key = (change.collection, change.id);
                             let before = change.old.as_ref().and_then(|old| old.bytes());
@@ -148,12 +160,12 @@ impl Script {
             Err(EngineError::PositionExpired { oldest }) => {
                 assert!(oldest.seq > position.seq);
                 (*replica, *position) = self.latest.clone();
-                follow_latest(database, replica, position);
+                follow_latest(database, replica, position, self.model.last_drop);
             }
             Err(other) => panic!("{other}"),
         }
         let (replica, position) = &mut self.latest;
-        follow_latest(database, replica, position);
+        self.resets += u64::from(follow_latest(database, replica, position, self.model.last_drop));
         assert_eq!(self.all.0, self.latest.0);
         let mut held: Vec<&Vec<u8>> = self.latest.0.values().collect();
         let mut expected: Vec<Vec<u8>> =
@@ -164,8 +176,24 @@ impl Script {
     }
 }
 
-fn follow_latest(database: &blazedb::engine::Database, replica: &mut Replica, position: &mut Position) {
-    let mut changes = database.latest_changes(*position, None).unwrap();
+/// Returns whether it had to begin again: exactly if a collection was dropped since (P-4.8.2).
+fn follow_latest(
+    database: &blazedb::engine::Database,
+    replica: &mut Replica,
+    position: &mut Position,
+    last_drop: u64,
+) -> bool {
+    let (mut begun, mut is_reset) = (database.latest_changes(*position, None), false);
+    if position.seq > 0 && last_drop > position.seq {
+        assert_eq!(
+            begun.err(),
+            Some(EngineError::PositionExpired { oldest: database.position_of(last_drop) })
+        );
+        replica.clear();
+        is_reset = true;
+        begun = database.latest_changes(Position::default(), None);
+    }
+    let mut changes = begun.unwrap();
     loop {
         let chunk = changes.next_chunk(database).unwrap();
         if chunk.is_empty() {
@@ -179,6 +207,7 @@ fn follow_latest(database: &blazedb::engine::Database, replica: &mut Replica, po
         }
     }
     *position = changes.position();
+    is_reset
 }
 
 fn check(name: &str, seed: u64, operations: u64, mut make_store: impl FnMut() -> Arc<dyn Store>) {
@@ -186,9 +215,15 @@ fn check(name: &str, seed: u64, operations: u64, mut make_store: impl FnMut() ->
     script.run(operations, &World::new(seed), &mut make_store);
     let numbers: usize = script.history.iter().map(Vec::len).sum();
     assert!(script.refusals > operations / 20 && script.changes > operations / 20);
+    assert!(script.resets > 2 && script.half_swept > 2, "{} and {}", script.resets, script.half_swept);
     println!(
-        "{name}: {numbers} operations, {} sent, {} refused, {} restarts, {} changes followed",
-        script.repetitions, script.refusals, script.restarts, script.changes
+        "{name}: {numbers} operations, {} sent, {} refused, {} restarts, {} changes followed, {} resets, {} met half swept",
+        script.repetitions,
+        script.refusals,
+        script.restarts,
+        script.changes,
+        script.resets,
+        script.half_swept
     );
 }
 

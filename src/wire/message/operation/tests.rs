@@ -60,6 +60,7 @@ fn kinds() -> Vec<(String, RecordOperation<'static>)> {
         ),
         (format!("04 {ID}"), None, Action::Delete { id: id() }),
         (format!("85 0000000000000000 {ID}"), Some(0), Action::Check { id: id() }),
+        ("06".to_owned(), None, Action::Drop),
     ]
     .map(|(hex, base, action)| (hex, RecordOperation { base, action }))
     .into()
@@ -77,15 +78,15 @@ fn each_kind_is_read_and_written() {
 #[test]
 fn neighbours_on_one_collection_share_a_group() {
     let kinds = kinds();
-    let names = ["people", "people", "people", "a", "people", "people", "a", "a"];
+    let names = ["people", "people", "people", "a", "people", "people", "a", "a", "a"];
     let operations: Vec<(&str, RecordOperation<'_>)> =
         names.into_iter().zip(kinds.iter().map(|(_, kind)| kind.clone())).collect();
     let hex: Vec<&str> = kinds.iter().map(|(hex, _)| hex.as_str()).collect();
     let body = body(&operations);
     check(
         &format!(
-            "{HEAD} 0004 {PEOPLE} 0003 {} {} {} 2161 0001 {} {PEOPLE} 0002 {} {} 2161 0002 {} {}",
-            hex[0], hex[1], hex[2], hex[3], hex[4], hex[5], hex[6], hex[7]
+            "{HEAD} 0005 {PEOPLE} 0003 {} {} {} 2161 0001 {} {PEOPLE} 0002 {} {} 2161 0002 {} {} 2161 0001 {}",
+            hex[0], hex[1], hex[2], hex[3], hex[4], hex[5], hex[6], hex[7], hex[8]
         ),
         operation(&body),
     );
@@ -98,7 +99,7 @@ fn neighbours_on_one_collection_share_a_group() {
         .collect();
     assert_eq!(grouped, operations);
     let counts: Vec<usize> = body.groups().iter().map(|group| group.operations.len()).collect();
-    assert_eq!(counts, [3, 1, 2, 2]);
+    assert_eq!(counts, [3, 1, 2, 2, 1], "a drop begins a group");
 }
 
 #[test]
@@ -110,8 +111,8 @@ fn a_fault_behind_the_number_is_the_operations_alone() {
     refuse("0000", 9, Kind::Zero { field: "groups" }, None);
     refuse(&format!("0001 {PEOPLE} 0000"), 18, Kind::Zero { field: "operations" }, None);
     refuse("0001 2131 0001", 11, Kind::InvalidName(crate::wire::InvalidName::Collection), None);
-    // Undefined kinds, reserved bits, skip_unchanged elsewhere than on upsert, a check without a base.
-    for value in [0x00, 0x06, 0x0F, 0x11, 0x22, 0x41, 0x43, 0x44, 0x45, 0x05] {
+    // Undefined kinds, reserved bits, skip_unchanged elsewhere than on upsert, a check without a base, a drop with.
+    for value in [0x00, 0x07, 0x0F, 0x11, 0x22, 0x41, 0x43, 0x44, 0x45, 0x46, 0x05, 0x86] {
         let kind = Kind::UnknownValue { field: "operation kind", value };
         refuse(&format!("0001 {PEOPLE} 0001 {value:02x} {ID}"), 20, kind, Some(0));
     }
@@ -120,6 +121,8 @@ fn a_fault_behind_the_number_is_the_operations_alone() {
         let kind = Kind::UnknownValue { field: "operation kind", value };
         refuse(&format!("0001 {PEOPLE} 0001 {value:02x} 00"), 20, kind, Some(0));
     }
+    let late = Kind::UnknownValue { field: "operation kind", value: 6 };
+    refuse(&format!("0001 {PEOPLE} 0003 06 04 {ID} 06"), 38, late, Some(2));
     let damaged = EMPTY_RECORD.replacen("969e", "969f", 1);
     let mismatch = Kind::RecordChecksumMismatch { stored: 0x969f_c96f, computed: 0x969e_c96f };
     let second = format!("0002 {PEOPLE} 0001 04 {ID} 2161 0002 04 {ID} 01 {damaged}");
@@ -178,6 +181,8 @@ fn a_builder_keeps_to_the_limits() {
     let mut builder = OperationBuilder::new();
     let check = RecordOperation { base: None, action: Action::Check { id: id() } };
     assert_eq!(builder.push(collection("a"), &check), Err(OperationBuildError::CheckWithoutBase));
+    let drop = RecordOperation { base: Some(7), action: Action::Drop };
+    assert_eq!(builder.push(collection("a"), &drop), Err(OperationBuildError::DropWithBase));
     let large = vec![0; MAX_RECORD_BYTES];
     assert!(FramedRecord::new(&vec![0; MAX_RECORD_BYTES + 1]).is_none());
     let insert =
@@ -213,7 +218,7 @@ fn a_builder_keeps_to_the_limits() {
 fn any_operation() -> impl Strategy<Value = (String, u8, Option<u64>, Vec<u8>, Uuid, Vec<String>)> {
     (
         "[ab]|[A-Za-z_][A-Za-z0-9_]{0,20}",
-        0u8..6,
+        0u8..7,
         prop::option::of(any::<u64>()),
         of::record(),
         of::id(),
@@ -233,9 +238,14 @@ proptest! {
                     1 | 2 => Action::Upsert { record, skip_unchanged: *kind == 2 },
                     3 => Action::Patch { id, removed: EncodedStrings::new(removed).unwrap(), set: record },
                     4 => Action::Delete { id },
-                    _ => Action::Check { id },
+                    5 => Action::Check { id },
+                    _ => Action::Drop,
                 };
-                let base = if *kind == 5 { Some(base.unwrap_or(0)) } else { *base };
+                let base = match kind {
+                    5 => Some(base.unwrap_or(0)),
+                    6 => None,
+                    _ => *base,
+                };
                 (name.as_str(), RecordOperation { base, action })
             })
             .collect();
