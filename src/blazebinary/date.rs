@@ -12,6 +12,8 @@ const EPOCH: DateTime = DateTime::constant(2001, 1, 1, 0, 0, 0, 0);
 /// Seconds from the Unix epoch to the epoch of dates.
 const EPOCH_UNIX_SECONDS: i128 = 978_307_200;
 const NANOS_PER_SECOND: i128 = 1_000_000_000;
+/// Every whole number up to this is a double.
+const MAX_EXACT_SECONDS: u128 = 1 << 53;
 /// RFC 3339 texts carry at most this many digits of a second here; more could not be kept exactly.
 const MAX_FRACTION_DIGITS: usize = 9;
 
@@ -136,6 +138,11 @@ fn nearest_seconds(nanos: i128) -> f64 {
     let per_second = NANOS_PER_SECOND.unsigned_abs();
     let whole = magnitude.checked_div(per_second).unwrap_or(0);
     let fraction = magnitude.checked_rem(per_second).unwrap_or(0);
+    if fraction == 0 && whole <= MAX_EXACT_SECONDS {
+        // Most dates: exact without a detour.
+        let seconds = whole as f64;
+        return if nanos < 0 { -seconds } else { seconds };
+    }
     format!("{sign}{whole}.{fraction:09}").parse().unwrap_or(f64::NAN)
 }
 

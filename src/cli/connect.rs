@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
+use tokio::time::Instant;
 
 use super::{ExitStatus, Failure, tell};
 use crate::client::{Client, Error, InputError, Options, State};
@@ -11,6 +12,8 @@ use crate::wire::{ErrorCode, Fault};
 
 /// How long a command goes on without a connection: a person waits for it, and a server that restarts is back sooner.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// A connection that lasted so long was one: its loss is told.
+const HELD: Duration = Duration::from_secs(1);
 
 /// The variable that names the server where the option does not.
 const URL_VARIABLE: &str = "BLAZEDB_URL";
@@ -31,13 +34,21 @@ pub(super) fn with_client<T>(
 ) -> Result<T, Failure> {
     let url = url_of(target)?;
     runtime()?.block_on(async {
-        let options = Options { patience: Some(PATIENCE), ..Options::default() };
+        // Memory is faster than LZ4.
+        let compression = !is_this_machine(url.host());
+        let options = Options { patience: Some(PATIENCE), compression, ..Options::default() };
         let client = Client::connect(&url, options).await?;
         tokio::spawn(tell_losses(client.state()));
         let done = job(client.clone()).await?;
         client.close().await;
         Ok(done)
     })
+}
+
+/// Whether a URL's host is this machine beyond doubt.
+fn is_this_machine(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// The URL of the server, checked.
@@ -69,16 +80,20 @@ pub(super) fn runtime() -> Result<Runtime, Failure> {
     runtime.map_err(|error| Failure::new(format_args!("cannot start: {error}")))
 }
 
-/// Says on stderr that the connection was lost, once a loss.
+/// Says on stderr that the connection was lost, once a loss; a connection that is over at once makes no new one.
 async fn tell_losses(mut state: tokio::sync::watch::Receiver<State>) {
     let mut told = false;
+    let mut connected = None;
     while state.changed().await.is_ok() {
         match &*state.borrow_and_update() {
-            State::Waiting { error, .. } if !told => {
-                tell(format_args!("{error} Trying again for {} s.", PATIENCE.as_secs()));
+            State::Waiting { error, .. } => {
+                let held = connected.take().is_some_and(|since: Instant| since.elapsed() >= HELD);
+                if !told || held {
+                    tell(format_args!("{error} Trying again for {} s.", PATIENCE.as_secs()));
+                }
                 told = true;
             }
-            State::Connected { .. } => told = false,
+            State::Connected { .. } => connected = Some(Instant::now()),
             _ => {}
         }
     }

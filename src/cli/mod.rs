@@ -9,11 +9,14 @@ mod connect;
 mod delete;
 mod demo;
 mod drop;
+mod export;
 mod frames;
 mod get;
+mod import;
 mod input;
 mod output;
 mod patch;
+mod progress;
 mod put;
 mod record;
 mod scan;
@@ -44,6 +47,7 @@ const EXAMPLES: &str = "\
 Examples:
   echo '{\"title\":\"Hello\",\"priority\":1}' | blazedb put notes
   blazedb scan notes --limit 10
+  blazedb import flights flights.csv.gz --null NA
   blazedb --url blaze://db.example.org/app stats
   echo '{\"title\":\"Hello\",\"priority\":1}' | blazedb record encode
   blazedb frames session.blaze
@@ -72,6 +76,10 @@ enum Command {
     Drop(drop::Args),
     /// Print the records of a collection in the order of their ids
     Scan(scan::Args),
+    /// Read the records of a file into a collection
+    Import(import::Args),
+    /// Write the records of a collection into a file
+    Export(export::Args),
     /// Print what the server counts
     Stats(stats::Args),
     /// Turn records into bytes and back
@@ -102,6 +110,8 @@ pub enum ExitStatus {
     Unreachable = 3,
     /// The server refused: there is no such database or collection, or an operation was refused.
     Refused = 4,
+    /// Records of a file could not be imported; the others are.
+    Rejected = 5,
     /// Someone listens on the address already.
     AddressInUse = 10,
     /// Another process has the data directory.
@@ -112,6 +122,8 @@ pub enum ExitStatus {
     StorageFailed = 13,
     /// The server was told twice to stop.
     StoppedAtOnce = 14,
+    /// The user interrupted it (128 and the number of SIGINT, as shells have it).
+    Interrupted = 130,
 }
 
 impl From<ExitStatus> for ExitCode {
@@ -136,6 +148,16 @@ impl Failure {
         Self::Message(message.to_string())
     }
 
+    /// The same failure, with a sentence behind it.
+    fn with_advice(self, advice: &str) -> Self {
+        let with = |message: String| format!("{} {advice}", message.trim_end());
+        match self {
+            Self::Message(message) => Self::Message(with(message)),
+            Self::Status(status, message) => Self::Status(status, with(message)),
+            Self::OutputClosed => Self::OutputClosed,
+        }
+    }
+
     /// What a failed write to stdout means.
     fn writing(error: &io::Error) -> Self {
         match error.kind() {
@@ -147,7 +169,9 @@ impl Failure {
 
 /// Writes a line to stderr. Where that is closed too there is nobody left to tell.
 fn tell(line: impl Display) {
-    let _ = writeln!(io::stderr(), "blazedb: {line}");
+    progress::around(|| {
+        let _ = writeln!(io::stderr(), "blazedb: {line}");
+    });
 }
 
 /// Runs a command and tells a failure on stderr.
@@ -159,6 +183,8 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::Delete(args) => delete::run(&cli.target, args),
         Command::Drop(args) => drop::run(&cli.target, args),
         Command::Scan(args) => scan::run(&cli.target, args),
+        Command::Import(args) => import::run(&cli.target, args),
+        Command::Export(args) => export::run(&cli.target, args),
         Command::Stats(args) => stats::run(&cli.target, args),
         Command::Record(args) => record::run(args),
         Command::Frames(args) => frames::run(&args),

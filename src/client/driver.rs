@@ -118,7 +118,8 @@ impl<D: Dial> Driver<D> {
             if self.is_done() {
                 return Error::Closed;
             }
-            if welcomed {
+            // Who is welcome and then refused, since the disk is full for instance, waits no longer than who is not welcome.
+            if welcomed && (began.elapsed() >= STABLE_AFTER || !is_refused(&error)) {
                 failing_since = None;
                 if began.elapsed() >= STABLE_AFTER {
                     backoff.reset();
@@ -236,6 +237,11 @@ fn next_step(reason: &CloseReason) -> Next {
         CloseReason::PeerMisbehaved(violation) => by_code(Some(Violation::code(violation)), 0),
         CloseReason::Refused(_) => Next::Stop,
     }
+}
+
+/// Whether the server ended the connection by an error of its own.
+fn is_refused(error: &Error) -> bool {
+    matches!(error, Error::Ended(Ending { reason: CloseReason::RefusedByPeer(_) }))
 }
 
 fn ended(reason: CloseReason) -> Error {

@@ -37,6 +37,14 @@ pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
     })
 }
 
+/// Lets the process have as many descriptors as it may: the usual limit of 1,024 is meant to be raised by who needs more.
+/// Where that fails, fewer clients find a place.
+pub(super) fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
+
 /// Accepts and serves clients until the server stops, then waits for them to part.
 pub(super) async fn serve(listener: TcpListener, hub: Arc<Hub>) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));

@@ -86,6 +86,7 @@ impl Server {
     /// # Errors
     /// [`ServerError`]: the server did not start; what it says is one line, with advice.
     pub fn start(config: &Config) -> Result<Self, ServerError> {
+        accept::raise_descriptor_limit();
         let workers = std::thread::available_parallelism().map_or(1, usize::from).min(limits::MAX_WORKERS);
         let runtime = Builder::new_multi_thread()
             .worker_threads(workers)

@@ -98,6 +98,8 @@ impl Duty {
         // The log was held: whoever found it taken may lead now.
         self.served.publication.wake();
         match done {
+            // While it rests nothing was tried.
+            Ok(()) if now < self.resting_until => {}
             Ok(()) => self.told = None,
             Err(EngineError::Stopped(reason)) => drop(self.served.publication.fail(&*reason)),
             Err(error) => {

@@ -12,7 +12,7 @@ use super::server_kit::Process;
 use super::test_server::{Treatment, World, serve};
 
 /// A server on a port of its own, as long as the test runs.
-fn start() -> SocketAddr {
+pub(super) fn start() -> SocketAddr {
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -16,14 +16,14 @@ use uuid::Uuid;
 
 use super::server_kit::{Act, Caller, Process, body, record};
 
-fn stream(address: SocketAddr) -> TcpStream {
+pub(crate) fn stream(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(25))).unwrap();
     stream
 }
 
 /// What the server says until it hangs up, and how long that takes.
-fn last_words(mut stream: TcpStream) -> (Vec<u8>, Duration) {
+pub(crate) fn last_words(mut stream: TcpStream) -> (Vec<u8>, Duration) {
     let (start, mut words) = (Instant::now(), Vec::new());
     match stream.read_to_end(&mut words) {
         Ok(_) => {}
@@ -33,7 +33,7 @@ fn last_words(mut stream: TcpStream) -> (Vec<u8>, Duration) {
 }
 
 /// The types of the frames in `words`.
-fn types(words: &[u8]) -> Vec<u8> {
+pub(crate) fn types(words: &[u8]) -> Vec<u8> {
     let mut decoder = FrameBuffer::new();
     decoder.extend(words);
     let mut types = Vec::new();
@@ -50,7 +50,7 @@ fn frame(message_type: MessageType, sequence: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 /// Bytes of a Hello for `main`, as `spec/protocol.md` P-11 shows it.
-fn hello() -> Vec<u8> {
+pub(crate) fn hello() -> Vec<u8> {
     let hex = "424c415a45010100 00002a00000000 01 0101 0000000000000001 0000000000000001 00003a98 246d61696e \
                25646f632f31 0b 080001236c7a34 9209b970";
     let digits: String = hex.split_whitespace().collect();

@@ -57,6 +57,14 @@ impl Process {
         Self::spawn(command).expect("the server ended before its banner")
     }
 
+    /// Starts it on a free port with so many descriptors.
+    pub(crate) fn start_limited(descriptors: u32, arguments: &[&str]) -> Self {
+        let mut shell = Command::new("sh");
+        let script = format!("ulimit -n {descriptors} && exec \"$@\"");
+        shell.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_blazedb"), "serve", "--listen", "127.0.0.1:0"]);
+        Self::spawn(shell.args(arguments)).expect("the server ended before its banner")
+    }
+
     /// Starts it over `directory`; none if it does not come up.
     pub(crate) fn try_start(directory: &Path) -> Option<Self> {
         let mut command = command(&["--listen", "127.0.0.1:0", "--data-dir", directory.to_str().unwrap()]);
@@ -179,13 +187,15 @@ impl Caller {
             while let Some(event) = self.connection.poll_event() {
                 self.events.push_back(event);
             }
-            self.flush()?;
+            // What the connection has told of is told on, also when the server is gone meanwhile.
+            let flushed = self.flush();
             if let Some(event) = self.events.pop_front() {
                 return match event {
                     ClientEvent::Closed(reason) => Err(Lost(reason.to_string())),
                     event => Ok(event),
                 };
             }
+            flushed?;
             let now = self.now();
             match self.stream.read(&mut buffer) {
                 Ok(0) => self.connection.handle_eof(),

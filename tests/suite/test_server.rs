@@ -24,6 +24,9 @@ pub(super) const DATABASE: &str = "main";
 /// Small, so that outcomes are told between the parts of a batch.
 const READ_BYTES: usize = 1 << 10;
 
+/// A record with this field is refused when it is upserted.
+pub(super) const REFUSED: &str = "refused";
+
 type Records = BTreeMap<(String, Uuid), (u64, Vec<u8>)>;
 
 /// What outlives connections.
@@ -164,6 +167,9 @@ fn apply_one(
     match &operation.action {
         Action::Insert(record) if records.contains_key(&key(id_of(record)?)) => Err(ErrorCode::AlreadyExists),
         Action::Insert(record) => Ok(records.insert(key(id_of(record)?), bytes(record)).is_none()),
+        Action::Upsert { record, .. } if record.view().unwrap().get(REFUSED).is_some() => {
+            Err(ErrorCode::RecordTooLarge)
+        }
         Action::Upsert { record, skip_unchanged } => {
             let key = key(id_of(record)?);
             if *skip_unchanged && records.get(&key).is_some_and(|(_, held)| held == record.bytes()) {
