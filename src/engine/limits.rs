@@ -70,8 +70,8 @@ pub const MAX_REMEMBERED_NODES: usize = 16_384;
 pub const MAX_SNAPSHOT_AGE: Duration = Duration::from_secs(60);
 
 /// The most bytes of recent changes held in memory for subscribers that are nearly up to date. Older ones are read
-/// from the log.
-pub const MAX_FEED_BYTES: usize = 32 << 20;
+/// from the log. A server that is written to as fast as it can holds this beside two memtables.
+pub const MAX_FEED_BYTES: usize = 16 << 20;
 
 /// The most rows of one chunk of a scan, so that a reader yields often enough.
 pub const MAX_CHUNK_ROWS: usize = 1024;
