@@ -241,7 +241,7 @@ async fn open_loop(address: SocketAddr, seconds: u64) -> Vec<[Instant; 3]> {
         let mut seen = Vec::new();
         while (seen.len() as u64) < commits {
             for n in watcher.changes().await {
-                assert_eq!(n, seen.len() as i64);
+                assert_eq!(n, i64::try_from(seen.len()).unwrap());
                 seen.push(Instant::now());
             }
         }
@@ -260,7 +260,7 @@ async fn open_loop(address: SocketAddr, seconds: u64) -> Vec<[Instant; 3]> {
                 answered.push(Instant::now());
             },
             () = tokio::time::sleep_until(due), if waits => {
-                writer.submit(COLLECTION, &[(1, submitted.len() as i64)]);
+                writer.submit(COLLECTION, &[(1, i64::try_from(submitted.len()).unwrap())]);
                 submitted.push(Instant::now());
                 writer.flush().await;
             }

@@ -100,7 +100,8 @@ fn serves_for_reading_only(directory: &Path) -> BTreeMap<String, usize> {
     assert!(banner.contains("READ-ONLY") && banner.contains(&command), "{banner}");
     let there = batches_there(&server);
     // The client would wait for better times: what it says at once is enough.
-    let mut put = blazedb(&["--url", &url(&server), "put", "notes", "--record", "{\"batch\":99}"]).spawn().unwrap();
+    let mut put =
+        blazedb(&["--url", &url(&server), "put", "notes", "--record", "{\"batch\":99}"]).spawn().unwrap();
     let line = BufReader::new(put.stderr.take().unwrap()).lines().next().unwrap().unwrap();
     put.kill().unwrap();
     put.wait().unwrap();

@@ -80,7 +80,10 @@ fn loss_text(out: &mut impl Write, report: &Report, loss: &Loss) -> io::Result<(
         loss.kept_to, loss.epoch
     )?;
     if loss.readable.is_empty() {
-        writeln!(out, "  loses        what was changed after that, if anything was: nothing of it can be read")?;
+        writeln!(
+            out,
+            "  loses        what was changed after that, if anything was: nothing of it can be read"
+        )?;
     }
     for run in &loss.readable {
         writeln!(

@@ -164,10 +164,15 @@ impl Base {
     /// A random transaction of one to `most` changes.
     pub(super) fn run_random(&mut self, random: &mut Random, collection: &'static str, most: u64) {
         let mut changes: Vec<_> = (0..=random.below(most))
-            .map(|_| (u128::from(random.below(20)) + 1, random.chance(70).then(|| random.below(1000) as i64)))
+            .map(|_| {
+                (
+                    u128::from(random.below(20)) + 1,
+                    random.chance(70).then(|| random.below(1000).cast_signed()),
+                )
+            })
             .collect();
         // Something that always is a change.
-        changes.push((99, Some(random.next() as i64 >> 1)));
+        changes.push((99, Some(random.next().cast_signed() >> 1)));
         self.run(collection, &changes);
     }
 

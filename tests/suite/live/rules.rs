@@ -253,7 +253,7 @@ fn a_large_transaction_comes_in_several_events() {
     base.run("a", &[(1, Some(1))]);
     let mut reader = base.subscribe("a", Mode::All, Start::Now);
     reader.read(&base);
-    let many: Vec<_> = (0..3000_i64).map(|n| (n as u128 + 10, Some(n))).collect();
+    let many: Vec<_> = (0..3000_i64).map(|n| (u128::from(n.cast_unsigned()) + 10, Some(n))).collect();
     base.run("a", &many);
     let mut pages = 0;
     while reader.told.len() < 3000 {

@@ -102,7 +102,7 @@ fn with_history(transactions: u64) -> (Process, Vec<Told>) {
     let (mut known, mut held) = (Vec::new(), BTreeMap::new());
     for _ in 0..transactions {
         let acts: Vec<(u64, Option<i64>)> = (0..=random.below(4))
-            .map(|_| (random.below(12) + 1, random.chance(75).then(|| random.below(100) as i64)))
+            .map(|_| (random.below(12) + 1, random.chance(75).then(|| random.below(100).cast_signed())))
             .collect();
         for (id, n) in &acts {
             // Deleting what is not there is no change.
@@ -242,7 +242,7 @@ fn readers_that_do_not_read_are_parked() {
     let text = "x".repeat(50_000);
     let mut write = |n: i64| {
         let fields = [("n", Value::Int(n)), ("text", Value::from(text.as_str()))];
-        let id = Uuid::from_u128(n as u128 % 50 + 1);
+        let id = Uuid::from_u128(u128::from(n.cast_unsigned()) % 50 + 1);
         writer.run(&body(COLLECTION, &[Act::Upsert(record(id, &fields))])).unwrap();
     };
     write(0);
@@ -296,8 +296,8 @@ async fn write(client: Client, number: u64, is_killed: Arc<AtomicBool>) -> Histo
             client.delete(COLLECTION, id).await.unwrap();
             changes.push(None);
         } else {
-            client.put(COLLECTION, record(id, &[("n", Value::Int(turn as i64))])).await.unwrap();
-            changes.push(Some(turn as i64));
+            client.put(COLLECTION, record(id, &[("n", Value::Int(turn.cast_signed()))])).await.unwrap();
+            changes.push(Some(turn.cast_signed()));
         }
     }
     history
