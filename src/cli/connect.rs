@@ -53,9 +53,7 @@ fn connected<T>(
 ) -> Result<T, Failure> {
     let url = url_of(target)?;
     runtime()?.block_on(async {
-        // Memory is faster than LZ4.
-        let compression = !is_this_machine(url.host());
-        let options = Options { patience, compression, ..Options::default() };
+        let options = Options { patience, ..options_for(&url) };
         let client = Client::connect(&url, options).await?;
         let done = job(client.clone()).await?;
         client.close().await;
@@ -72,6 +70,12 @@ fn is_this_machine(host: &str) -> bool {
 /// The URL of the server, checked.
 pub(super) fn url_of(target: &Target) -> Result<Url, Failure> {
     target.url.parse().map_err(|error| Failure::usage(format_args!("--url: {error}")))
+}
+
+/// How a command's connection to `url` behaves.
+pub(super) fn options_for(url: &Url) -> Options {
+    // Memory is faster than LZ4.
+    Options { compression: !is_this_machine(url.host()), ..Options::default() }
 }
 
 /// What a command that is printed for pasting needs to reach `url`, with a blank before it; nothing where the command

@@ -27,13 +27,13 @@ Examples:
   blazedb export notes > notes.ndjson
   blazedb export flights -o csv --output flights.csv.gz
 
-NDJSON holds every value exactly: importing it gives the same records. CSV has a column for every field of any record,
-and its types are told on stderr as the options with which 'import' reads the same values back; what has no type of its
-own (lists, vectors, bytes, a field of several types) is typed JSON in its cell. An empty field is one that the record
+NDJSON holds every value exactly: importing it gives the same records. CSV has a column for every field of any record, \
+and its types are told on stderr as the options with which 'import' reads the same values back; what has no type of its \
+own (lists, vectors, bytes, a field of several types) is typed JSON in its cell. An empty field is one that the record \
 does not have, \"\" an empty text, NULL without quotes a null.
 
-The records are as they were at one moment, in the order of their ids; what takes longer than a minute to read, or is
-cut off, is read on as it is then, which is told on stderr. A file is complete or not there: it is written beside its
+The records are as they were at one moment, in the order of their ids; what takes longer than a minute to read, or is \
+cut off, is read on as it is then, which is told on stderr. A file is complete or not there: it is written beside its \
 place as NAME.partial. A name that ends in .gz is compressed.";
 
 /// The form of an export.

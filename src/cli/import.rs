@@ -40,16 +40,16 @@ Examples:
   curl -s https://example.org/people.json | blazedb import people - --format json
   blazedb import flights flights.csv --null NA --dry-run
 
-The file is CSV with a header, NDJSON (one record a line) or one JSON array, each also compressed with gzip. A column of
-CSV has one type: bool, int, double, date, uuid or string, decided by all its rows and printed as the --types that says
-the same; json, which is never decided, holds typed JSON. An empty field is left out of its record; a field that is one
+The file is CSV with a header, NDJSON (one record a line) or one JSON array, each also compressed with gzip. A column of \
+CSV has one type: bool, int, double, date, uuid or string, decided by all its rows and printed as the --types that says \
+the same; json, which is never decided, holds typed JSON. An empty field is left out of its record; a field that is one \
 of the texts of --null is null.
 
-Records keep their id where it is a UUID. Else ids are made of the fields of --key, or of the file and the row; a field
-id that holds something else is kept as source_id, and is the key. So importing the same file again, or going on after
+Records keep their id where it is a UUID. Else ids are made of the fields of --key, or of the file and the row; a field \
+id that holds something else is kept as source_id, and is the key. So importing the same file again, or going on after \
 an interruption, changes nothing that is there already. Of records with one key the last in the file is imported.
 
-Rows that cannot be imported are told with their lines and kept in NAME.rejects.FORMAT in the working directory, their
+Rows that cannot be imported are told with their lines and kept in NAME.rejects.FORMAT in the working directory, their \
 reasons beside it in .txt; the others are imported. A transaction is a part of the file, not the whole.
 
 Exit status: 0 when all is imported, 5 when rows were rejected, 130 when it was interrupted; others as for all commands.";

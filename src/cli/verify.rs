@@ -20,13 +20,13 @@ Examples:
   blazedb verify -o json
   blazedb verify --accept-loss
 
-Stop the server first. Every row is read again, counts and digests are computed anew, records are held against the
+Stop the server first. Every row is read again, counts and digests are computed anew, records are held against the \
 changes by position both ways, and the log is walked with all its checksums. Without --accept-loss nothing is changed.
 
---accept-loss says what goes and asks; then the database takes writes again. Nothing is deleted: the damaged files are moved to
+--accept-loss says what goes and asks; then the database takes writes again. Nothing is deleted: the damaged files are moved to \
 log/lost-N or store.damaged-N in the database's directory. Whoever watched the database begins again.
 
-Exit status: 0 when everything is sound or was mended, 1 when it could not be read, 11 when a server has the directory, 12 when
+Exit status: 0 when everything is sound or was mended, 1 when it could not be read, 11 when a server has the directory, 12 when \
 it was written by a newer release or is none of BlazeDB's, 20 when there is damage.";
 
 /// Arguments of `verify`.

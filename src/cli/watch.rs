@@ -21,15 +21,15 @@ Examples:
   blazedb watch notes --snapshot --mode latest
   blazedb watch notes | jq -c 'select(.kind == \"put\") | .record.title'
 
-One line a change, the oldest first: {\"position\":\"1.0.42\",\"kind\":\"put\",\"id\":\"…\",\"record\":{…}}, where kind is put,
-delete, which has no record, or dropped, which has no id either: the collection is gone with all of its records. The record
-is typed JSON as get prints it. What a position consists of is the server's business; --from with the position of a line
+One line a change, the oldest first: {\"position\":\"1.0.42\",\"kind\":\"put\",\"id\":\"…\",\"record\":{…}}, where kind is put, \
+delete, which has no record, or dropped, which has no id either: the collection is gone with all of its records. The record \
+is typed JSON as get prints it. What a position consists of is the server's business; --from with the position of a line \
 goes on with the next one.
 
-It waits for a collection that does not exist yet, and comes back by itself when the server does: each change is printed
-once. Mode all prints every change; the server holds them for a time (7 days or 1 GiB of log). Mode latest prints the
-newest state of each record that changed and can go on from any position, however old, that lies behind the last drop of the
-collection. With --snapshot in mode all the
+It waits for a collection that does not exist yet, and comes back by itself when the server does: each change is printed \
+once. Mode all prints every change; the server holds them for a time (7 days or 1 GiB of log). Mode latest prints the \
+newest state of each record that changed and can go on from any position, however old, that lies behind the last drop of the \
+collection. With --snapshot in mode all the \
 lines before the newest change are in no transaction's order; to go on from one of them use --mode latest.
 
 Exit status:

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::cli::Failure;
+use crate::cli::connect::options_for;
 use crate::client::{Ending, Error};
 use crate::proto::{Client, ClientConfig, ClientEvent, CloseReason, Connection, Outbox, Time, WelcomeInfo};
 use crate::transport::{Url, tcp};
@@ -60,7 +61,8 @@ impl Link {
     /// Connects and waits for the welcome.
     pub(super) async fn connect(url: &Url, clock: Clock) -> Result<(Self, WelcomeInfo), Failure> {
         let stream = tcp::connect(url).await.map_err(Error::from)?;
-        let config = ClientConfig::new(url.database());
+        let compression = options_for(url).compression;
+        let config = ClientConfig { compression, ..ClientConfig::new(url.database()) };
         let now = clock.now();
         let connection = Connection::client(now, config, Outbox::new(None)).map_err(Error::from)?;
         let alarm = Box::pin(sleep_until(clock.instant(now)));

@@ -38,9 +38,9 @@ use run::Run;
 use tally::Tally;
 use worker::{Agenda, MISSING, Worker};
 
-use super::connect::{Target, runtime, url_of};
+use super::connect::{Target, options_for, runtime, url_of};
 use super::{ExitStatus, Failure};
-use crate::client::{Client, Options};
+use crate::client::Client;
 use crate::server::raise_descriptor_limit;
 use crate::transport::Url;
 
@@ -82,7 +82,7 @@ fn judge(report: &Report) -> Result<(), Failure> {
 /// Prepares, loads and measures.
 async fn load(url: &Url, plan: Plan, mut template: Template) -> Result<Report, Failure> {
     let mut progress = Progress::new();
-    let client = Client::connect(url, Options::default()).await?;
+    let client = Client::connect(url, options_for(url)).await?;
     let server = server_of(&client);
     let known = known_ids(&client, &plan, &mut template, &mut progress).await?;
     client.close().await;
@@ -91,7 +91,7 @@ async fn load(url: &Url, plan: Plan, mut template: Template) -> Result<Report, F
     let measured = measure(&run, url, &mut progress).await;
     progress.end();
     let Measured { lasted, unsent, cpu, stopped } = measured?;
-    let client = Client::connect(url, Options::default()).await?;
+    let client = Client::connect(url, options_for(url)).await?;
     let records_left = records_left(&client, &run.plan).await?;
     client.close().await;
     let tally = run.tally.replace(Tally::new()?);

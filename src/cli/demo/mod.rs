@@ -12,7 +12,7 @@ use std::sync::mpsc::sync_channel;
 
 use tokio::sync::oneshot;
 
-use super::connect::{program, runtime, url_option};
+use super::connect::{options_for, program, runtime, url_option};
 use super::output::grouped;
 use super::serve::{ended, failure};
 use super::{ExitStatus, Failure};
@@ -77,7 +77,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
 async fn live(address: SocketAddr, data_dir: &std::path::Path) -> Result<(), Failure> {
     let url = Url::from(address);
     // It ends with the server, which is of the same process.
-    let client = Client::connect(&url, Options { patience: None, ..Options::default() }).await?;
+    let client = Client::connect(&url, Options { patience: None, ..options_for(&url) }).await?;
     let flights = sample::flights()?;
     let loaded = sample::load(&client, &flights).await?;
     // Whoever started it without a terminal does without the banner.
