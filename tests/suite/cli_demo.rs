@@ -97,6 +97,8 @@ fn a_demo_shows_something_and_goes_on_where_it_was() {
     }
     let change = pasted(&format!("timeout {} {watch} | head -n 1", PATIENCE.as_secs()));
     assert!(change.contains(r#""position":"#), "{change}");
+    let counts = pasted(&stats);
+    assert!(counts.contains("flights") && counts.contains("board"), "{counts}");
     // What a person changes stays.
     let id = pasted(&scan).split(r#""$uuid":""#).nth(1).unwrap().split('"').next().unwrap().to_owned();
     assert!(run(&mut blazedb(&["delete", "flights", &id, "--url", &url]), b"").status.success());
