@@ -15,7 +15,7 @@
 )]
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ use crate::store::{Position, StoreError};
 const MARKER: &str = "CLOSED";
 /// The marker until it is complete.
 const UNFINISHED: &str = "CLOSED.tmp";
+/// More than any marker has; a longer one is none.
+const MAX_MARKER_BYTES: u64 = 512;
 const ROWS: &str = "rows-";
 /// Threads of a sled that was dropped a moment ago may hold its lock that long.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
@@ -74,11 +76,13 @@ fn failed(doing: &'static str) -> impl Fn(io::Error) -> StoreError {
 /// Reads the marker and takes it away for good: from now on the files may change. `None` if there is none that can be
 /// understood.
 pub(super) fn take_marker(path: &Path) -> Result<Option<Closed>, StoreError> {
-    let text = match fs::read(path.join(MARKER)) {
-        Ok(bytes) => bytes,
+    let mut text = Vec::new();
+    let read = |file: File| file.take(MAX_MARKER_BYTES).read_to_end(&mut text);
+    match File::open(path.join(MARKER)).and_then(read) {
+        Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(StoreError::Io { doing: "reading CLOSED", source }),
-    };
+    }
     remove_marker(path)?;
     Ok(std::str::from_utf8(&text).ok().and_then(Closed::parse))
 }

@@ -158,12 +158,8 @@ impl Sled {
 
     /// Has sled write everything, and syncs its files, which sled does not.
     fn sync(&self) -> Result<(), StoreError> {
-        let synced = self.view.rows.flush().and_then(|()| disk::sync_all(&self.path.join(&self.directory)));
-        if synced.is_err() {
-            // After a failed sync nobody knows what is on disk.
-            lock(&self.state)?.failed = Some("syncing the store");
-        }
-        synced
+        self.view.rows.flush()?;
+        disk::sync_all(&self.path.join(&self.directory))
     }
 }
 
@@ -264,16 +260,19 @@ impl Store for Sled {
             return Ok(Position::START);
         }
         // Most of it while commits go on; what they add meanwhile is little.
-        self.sync()?;
+        let mut synced = self.sync();
         let mut state = self.state()?;
-        if state.progress.applied() > state.progress.durable() {
-            return Ok(Position::START);
+        let is_durable = state.progress.applied() <= state.progress.durable();
+        if is_durable {
+            synced = synced.and_then(|()| self.sync());
         }
-        if let Err(error) =
-            self.view.rows.flush().and_then(|()| disk::sync_all(&self.path.join(&self.directory)))
-        {
+        if let Err(error) = synced {
+            // After a failed sync nobody knows what is on disk.
             state.failed = Some("syncing the store");
             return Err(error);
+        }
+        if !is_durable {
+            return Ok(Position::START);
         }
         let directory = self.directory.clone();
         let closed = Closed { directory, position: state.progress.applied(), totals: state.totals };
