@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+import gc
 import hashlib
 import os
 import ssl
@@ -206,12 +207,16 @@ class Requests(unittest.TestCase):
             peer.say(messages.QueryResponse(query.id, False, position(1), [messages.Row(1, RECORD)]))
             self.assertEqual(peer.hear(messages.Cancel).id, query.id)
             peer.say(messages.Error(2, query.id, NUMBERS["cancelled"], "", None))
+            peer.hear(messages.Operation)
+            peer.say(ack(1))
             peer.part()
 
         stub = Stub(endless)
         with blazedb.connect(stub.url) as db:
             for _ in db.scan("notes"):
                 break
+            gc.collect()
+            db.delete("notes", ID)
         stub.finish(self)
 
     def test_a_record_that_is_not_canonical_ends_its_request_alone(self):
