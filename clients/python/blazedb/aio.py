@@ -195,11 +195,13 @@ class Client:
         self, collection: str, ids: Iterable[uuid.UUID], *, timeout: Optional[float] = DEFAULT
     ) -> List[Record]:
         """The records of these ids that exist, in the order of the ids, all from one snapshot."""
-        return [record async for record in self._stream(operations.get_query(collection, ids), timeout)]
+        async with self._stream(operations.get_query(collection, ids), timeout) as records:
+            return [record async for record in records]
 
     async def stats(self, collection: Optional[str] = None, *, timeout: Optional[float] = DEFAULT) -> List[Record]:
         """How many records there are, by collection."""
-        return [record async for record in self._stream(operations.stats_query(collection), timeout)]
+        async with self._stream(operations.stats_query(collection), timeout) as records:
+            return [record async for record in records]
 
     def scan(
         self,

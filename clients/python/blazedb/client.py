@@ -219,11 +219,13 @@ class Client:
 
     def get_many(self, collection: str, ids: Iterable[uuid.UUID], *, timeout: Optional[float] = DEFAULT) -> List[Record]:
         """The records of these ids that exist, in the order of the ids, all from one snapshot."""
-        return list(self._stream(operations.get_query(collection, ids), timeout))
+        with self._stream(operations.get_query(collection, ids), timeout) as records:
+            return list(records)
 
     def stats(self, collection: Optional[str] = None, *, timeout: Optional[float] = DEFAULT) -> List[Record]:
         """How many records there are, by collection."""
-        return list(self._stream(operations.stats_query(collection), timeout))
+        with self._stream(operations.stats_query(collection), timeout) as records:
+            return list(records)
 
     def scan(
         self,

@@ -425,7 +425,7 @@ class Session:
         self.node, self._next = None, 1
         for pending in outbox:
             self._outbox_bytes -= len(pending.body)
-            pending.settle(None, OutcomeUnknown("sent under an identity that the server does not know any more", why.code))
+            pending.settle(None, OutcomeUnknown(f"sent under an identity that is no longer good ({why.name})"))
         self._make_room()
 
     def _retry(self, error: BlazeError, advised_ms: int, now: float) -> None:
