@@ -48,5 +48,6 @@ mod server_kill;
 mod server_kit;
 mod server_load;
 mod server_power;
+mod sessions;
 mod store;
 mod test_server;
