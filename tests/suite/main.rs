@@ -49,5 +49,6 @@ mod server_kit;
 mod server_load;
 mod server_power;
 mod sessions;
+mod specified;
 mod store;
 mod test_server;
