@@ -15,6 +15,7 @@ mod values;
 mod verify;
 
 mod allocations;
+mod clauses;
 mod cli_bench;
 mod cli_client;
 mod cli_completion;
