@@ -110,8 +110,30 @@ fn has_test(source: &str, name: &str) -> bool {
     })
 }
 
+/// The cases of a file of vectors: the name of each, and the clauses that it says it follows from.
+fn cases(vectors: &str) -> Vec<(String, Vec<String>)> {
+    let vectors: serde_json::Value = serde_json::from_str(vectors).unwrap();
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let list = |value: &serde_json::Value| value.as_array().cloned().unwrap_or_default();
+    let cases = list(&vectors["cases"]);
+    cases
+        .iter()
+        .map(|case| (text(&case["name"]), list(&case["clauses"]).iter().map(text).collect()))
+        .collect()
+}
+
 /// What bindings may name: whether a place of a kind is there.
 type IsThere<'a> = &'a dyn Fn(&str, &str) -> bool;
+
+/// The clauses that cases of vectors say they follow from, each with one of these cases.
+fn named_by_vectors(vectors: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let files = vectors.iter().flat_map(|(file, text)| cases(text).into_iter().map(move |case| (file, case)));
+    files
+        .flat_map(|(file, (case, numbers))| {
+            numbers.into_iter().map(move |number| (number, format!("{file}.json#{case}")))
+        })
+        .collect()
+}
 
 /// What the specification and its tables come to.
 #[derive(Debug, Default)]
@@ -123,15 +145,17 @@ struct Findings {
     bindings: usize,
 }
 
-/// Holds tables against documents. `excused` are clauses that may be bound to nothing for the time being.
+/// Holds tables and what vectors name against documents. `excused` are clauses that may be bound to nothing for the time
+/// being.
 fn check(
     documents: &BTreeMap<String, String>,
     tables: &ByDocument<Binding>,
+    vectors: &BTreeMap<String, String>,
     excused: &BTreeSet<String>,
     is_there: IsThere<'_>,
 ) -> Findings {
     let mut findings = Findings::default();
-    let mut left = excused.clone();
+    let (mut left, mut strange) = (excused.clone(), vectors.clone());
     for name in tables.keys().filter(|name| !documents.contains_key(*name)) {
         findings.faults.push(format!("{name}.tsv is of no document"));
     }
@@ -163,7 +187,8 @@ fn check(
         findings.bindings += table.len();
         for clause in &clauses {
             findings.musts += usize::from(clause.is_must());
-            let is_bound = table.iter().any(|binding| binding.clause == clause.number);
+            let is_named = strange.remove(&clause.number).is_some();
+            let is_bound = is_named || table.iter().any(|binding| binding.clause == clause.number);
             let is_excused = left.remove(&format!("{name} {}", clause.number));
             match (is_bound, clause.is_must(), is_excused) {
                 (true, _, false) | (false, true, true) => {}
@@ -177,6 +202,8 @@ fn check(
         }
     }
     findings.faults.extend(left.iter().map(|clause| format!("{clause} is excused and not there")));
+    let unknown = strange.iter().map(|(clause, case)| format!("{case} names {clause}, which is no clause"));
+    findings.faults.extend(unknown);
     findings
 }
 
@@ -205,9 +232,7 @@ fn is_there(kind: &str, place: &str) -> bool {
         "vector" => place.split_once('#').is_some_and(|(file, name)| {
             let path = root().join("conformance/vectors").join(file);
             let text = fs::read_to_string(path).unwrap_or_else(|_| "{}".to_owned());
-            let vectors: serde_json::Value = serde_json::from_str(&text).unwrap();
-            let cases = vectors["cases"].as_array().map(Vec::as_slice).unwrap_or_default();
-            cases.iter().any(|case| case["name"] == name)
+            cases(&text).iter().any(|(found, _)| found == name)
         }),
         "case" => {
             let cases = fs::read_to_string(root().join("conformance/cases.tsv")).unwrap_or_default();
@@ -229,15 +254,17 @@ fn every_must_of_the_specification_is_bound() {
         .map(|(clause, _)| clause.to_owned())
         .collect();
     let tables = tables.into_iter().map(|(name, table)| (name, bindings(&table))).collect();
-    let findings = check(&documents, &tables, &excused, &is_there);
+    let vectors = named_by_vectors(&files("conformance/vectors", "json"));
+    let findings = check(&documents, &tables, &vectors, &excused, &is_there);
     for clause in &findings.unbound {
         println!("bound to nothing: {clause}");
     }
     let Findings { faults, unbound, clauses, musts, bindings } = findings;
     println!(
-        "{} documents, {clauses} clauses, {musts} of them with MUST, {bindings} bindings; {} without MUST are bound to \
-         nothing, {} with MUST are excused",
+        "{} documents, {clauses} clauses, {musts} of them with MUST, {bindings} bindings in tables, {} clauses named by \
+         vectors; {} without MUST are bound to nothing, {} with MUST are excused",
         documents.len(),
+        vectors.len(),
         unbound.len(),
         excused.len()
     );
@@ -251,7 +278,8 @@ fn checked(document: &str, table: &str, excused: &[&str]) -> Findings {
     let documents = BTreeMap::from([("made".to_owned(), document.to_owned())]);
     let tables = BTreeMap::from([("made".to_owned(), bindings(table))]);
     let excused = excused.iter().map(|clause| (*clause).to_owned()).collect();
-    check(&documents, &tables, &excused, &|kind, place| kind == "test" && place == "tests/a.rs::good")
+    let is_there = |kind: &str, place: &str| kind == "test" && place == "tests/a.rs::good";
+    check(&documents, &tables, &BTreeMap::new(), &excused, &is_there)
 }
 
 #[test]
@@ -280,6 +308,17 @@ fn the_checker_finds_what_it_looks_for() {
     let twice = "- **M-1.1** One.\n- **M-1.1** Two.\n";
     assert!(checked(twice, "", &[]).faults[0].contains("M-1.1 is there twice"));
     assert!(checked("# Empty\n", "", &[]).faults[0].contains("0 clauses"));
+}
+
+#[test]
+fn vectors_bind_the_clauses_that_they_name() {
+    let vectors = r#"{"cases":[{"name":"y_a","clauses":["M-1.1","M-1.2"]},{"name":"n_b"}]}"#;
+    let named = named_by_vectors(&BTreeMap::from([("v".to_owned(), vectors.to_owned())]));
+    let place = || "v.json#y_a".to_owned();
+    assert_eq!(named, BTreeMap::from([("M-1.1".to_owned(), place()), ("M-1.2".to_owned(), place())]));
+    let documents = BTreeMap::from([("made".to_owned(), "- **M-1.1** It MUST hold.\n".to_owned())]);
+    let findings = check(&documents, &ByDocument::new(), &named, &BTreeSet::new(), &|_, _| false);
+    assert_eq!(findings.faults, ["v.json#y_a names M-1.2, which is no clause"]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use blazedb::engine::{Database, Environment, Settings};
 use blazedb::live::Hub;
 use blazedb::log::simfs::SimFs;
 use blazedb::proto::{
-    Client, ClientConfig, ClientEvent, Connection, Outbox, Parting, Server, ServerConfig, Time,
+    Client, ClientConfig, ClientEvent, CloseReason, Connection, Outbox, Parting, Server, ServerConfig, Time,
 };
 use blazedb::service::{Databases, Fence, Publication, Served, Session};
 use blazedb::store::Memory;
@@ -55,7 +55,7 @@ fn dump(text: &str) -> Dump {
 /// All frames of the document; where a Hello stands, a connection begins.
 fn dumps() -> Vec<Dump> {
     let all: Vec<Dump> = sessions(DOCUMENT).into_iter().flatten().collect();
-    assert_eq!(all.len(), 28);
+    assert_eq!(all.len(), 30);
     all
 }
 
@@ -197,7 +197,7 @@ impl Serving {
 fn a_real_server_answers_the_clients_frames_by_the_servers() {
     let world = Arc::new(World::new(0));
     let mut databases = Serving::databases(&world, SimFs::new(4096));
-    let mut connections = [0x1111_2222_3333_4444, 0x5555_6666_7777_8888].into_iter();
+    let mut connections = [0x1111_2222_3333_4444, 0x5555_6666_7777_8888, 0].into_iter();
     let mut serving: Option<Serving> = None;
     let (mut asked, mut expected, mut compared) = (Vec::new(), Vec::new(), 0);
     let all = dumps();
@@ -216,7 +216,8 @@ fn a_real_server_answers_the_clients_frames_by_the_servers() {
         // The server speaks when the client's next frames are no longer its first.
         let next = all.get(at + 1);
         let is_turn_over = next.is_none_or(|next| next.is_from_client && !dump.is_from_client);
-        let is_cut = next.is_some_and(is_hello);
+        // A client that comes back before it was answered was cut off.
+        let is_cut = dump.is_from_client && next.is_some_and(is_hello);
         if is_turn_over || is_cut {
             let answer = serving.as_mut().unwrap().answer(&std::mem::take(&mut asked));
             if !is_cut {
@@ -226,7 +227,7 @@ fn a_real_server_answers_the_clients_frames_by_the_servers() {
             expected.clear();
         }
     }
-    assert_eq!(compared, 10);
+    assert_eq!(compared, 11);
     assert!(serving.unwrap().connection.is_finished());
 }
 
@@ -309,11 +310,22 @@ fn steps() -> Vec<fn(&mut Connection<Client>)> {
         },
         |client| client.cancel(1).unwrap(),
         |client| client.close(Time::ZERO, Parting::default()).unwrap(),
+        by_itself,
     ]
 }
 
 pub(super) fn client(outbox: Outbox) -> Connection<Client> {
-    let config = ClientConfig { agent: "doc/1".to_owned(), compression: false, ..ClientConfig::new("main") };
+    client_of("main", outbox)
+}
+
+/// Somebody who looks for a database that is not there.
+fn customer() -> Connection<Client> {
+    client_of("shop", Outbox::new(None))
+}
+
+fn client_of(database: &str, outbox: Outbox) -> Connection<Client> {
+    let config =
+        ClientConfig { agent: "doc/1".to_owned(), compression: false, ..ClientConfig::new(database) };
     Connection::client(Time::ZERO, config, outbox).unwrap()
 }
 
@@ -328,6 +340,9 @@ fn take(client: &mut Connection<Client>, bytes: &[u8], told: &mut Vec<String>) {
             }
             ClientEvent::Refused { refusal, .. } => panic!("{refusal:?}"),
             ClientEvent::Notice(refusal) => panic!("{refusal:?}"),
+            ClientEvent::Closed(CloseReason::RefusedByPeer(refusal)) => {
+                told.push(format!("end by {}", refusal.code))
+            }
             ClientEvent::Closed(reason) => told.push(format!("{reason:?}")),
             ClientEvent::Cancelled { id } => told.push(format!("{id} is over")),
             _ => {}
@@ -348,7 +363,11 @@ fn a_real_client_writes_the_clients_frames_and_takes_the_servers() {
         if is_hello(&dump) && written > 0 {
             connection.handle_eof();
             take(&mut connection, &[], &mut told);
-            connection = client(connection.into_outbox());
+            // After the Goodbye comes somebody else.
+            connection = match connection.close_reason() {
+                Some(CloseReason::Goodbye { .. }) => customer(),
+                _ => client(connection.into_outbox()),
+            };
         }
         steps.next().unwrap()(&mut connection);
         let mut out = Vec::new();
@@ -360,6 +379,6 @@ fn a_real_client_writes_the_clients_frames_and_takes_the_servers() {
     assert!(steps.next().is_none());
     let refused = "2 Err(106)";
     let goodbye = "Goodbye { by_peer: false, code: 0, retry_after_ms: 0 }";
-    let expected = ["1 Ok(())", refused, "3 Ok(())", "Lost", "4 Ok(())", "1 is over", goodbye];
+    let expected = ["1 Ok(())", refused, "3 Ok(())", "Lost", "4 Ok(())", "1 is over", goodbye, "end by 400"];
     assert_eq!(told, expected);
 }
