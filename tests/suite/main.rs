@@ -15,6 +15,7 @@ mod values;
 mod verify;
 
 mod allocations;
+mod clauses;
 mod cli_bench;
 mod cli_client;
 mod cli_completion;
@@ -48,5 +49,7 @@ mod server_kill;
 mod server_kit;
 mod server_load;
 mod server_power;
+mod sessions;
+mod specified;
 mod store;
 mod test_server;
