@@ -53,3 +53,4 @@ mod sessions;
 mod specified;
 mod store;
 mod test_server;
+mod vectors;
