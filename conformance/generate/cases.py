@@ -36,7 +36,7 @@ class Cases:
     def add(self, name, clauses, **members):
         if not re.match(r"[yni]_[a-z0-9_]+\Z", name) or name in self.names:
             raise ValueError("the name %s of %s" % (name, self.file))
-        if (name[0] == "n") != ("code" in members):
+        if (name[0] == "n") != ("code" in members) and self.file != "json.json":
             raise ValueError("%s: a code is what makes a case negative" % name)
         self.names.add(name)
         case = {"name": name, "clauses": clauses.split()}

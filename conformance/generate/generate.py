@@ -6,15 +6,21 @@ python3 conformance/generate/generate.py [DIRECTORY]
 import os
 import sys
 
+import compression
 import frames
+import handshakes
 import message_cases
+import order
 import records
+import sessions
+import texts
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def files():
-    return [records.records(), records.values(), frames.frames(), message_cases.messages()]
+    return [records.records(), records.values(), texts.texts(), order.order(), frames.frames(), compression.compression(),
+            message_cases.messages(), handshakes.handshakes(), sessions.sessions()]
 
 
 def main():

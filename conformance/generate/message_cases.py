@@ -134,8 +134,7 @@ def handshakes(add):
         add.patched("hello_capabilities_" + name, "P-3.6 P-1.9" if code == "invalid_field" else "P-1.2", HELLO, 35,
                     encode_value(capabilities), code, 7)
     for name, clauses, offset, replacement in (
-            ("operation_window_0", "P-4.1", 10, u16(0)), ("operation_window_1025", "P-4.1", 10, u16(1025)),
-            ("heartbeat_4999", "P-4.1 C-2.5", 12, u32(4999)), ("heartbeat_60001", "P-4.1 C-2.5", 12, u32(60001))):
+            ("operation_window_0", "P-4.1", 10, u16(0)), ("operation_window_1025", "P-4.1", 10, u16(1025))):
         add.patched("welcome_" + name, clauses, WELCOME, offset, replacement, "invalid_field")
     add.patched("welcome_node_null", "P-1.2 P-4.1", WELCOME, 91, b"\x0b", "invalid_value", 17)
     add.patched("welcome_connection_null", "P-1.2 P-4.1", WELCOME, 74, b"\x0b", "invalid_value", 17)
@@ -348,6 +347,7 @@ def errors(add):
     add.patched("error_code_0", "P-4.7", short, 9, u16(0), "invalid_field")
     add.patched("error_message_null", "P-1.2", short, 11, b"\x0b", "invalid_value", 3)
     add.patched("error_message_of_1025_bytes", "P-3.6", short, 11, encode_value("m" * 1025), "invalid_field", 3)
+    add.patched("error_detail_empty", "P-4.7 P-3.4", short, 14, b"\x19", "invalid_field", 1)
     add.patched("error_detail_a_string", "P-1.2", short, 14, b"\x21d", "invalid_value", 1)
     add.patched("error_detail_unsorted", "P-1.2", short, 14, b"\x09\0\2\0\1b\x12\1\0\1a\x12\1", "invalid_value", 1)
 
@@ -384,6 +384,7 @@ def events(add):
         add.patched("event_change_kind_%02x" % kind, "P-3.4", changes, 27, u8(kind), "invalid_field")
     add.patched("event_lacks_a_change", "P-3.4", changes, 25, u16(2), "truncated", at=44 + record)
     add.patched("event_record_crc", "P-1.6", changes, 40, b"\0\0\0\0", "record_checksum_mismatch", at=36)
+    add.patched("event_reset_code_0", "P-4.8", reset, 25, u16(0), "invalid_field")
     add.patched("event_caught_up_with_changes", "P-3.2", changes, 8, u8(2), "trailing_bytes", at=25)
 
 
@@ -432,11 +433,13 @@ def extensions(add):
         add.bad(name + "_with_empty_dict", "P-3.2", number, payload + b"\x19", "trailing_bytes", end)
         add.bad(name + "_with_trailing_zero", "P-3.2", number, payload + b"\0", "trailing_bytes", end)
     number, payload = encode({"is": "ping", "nonce": "1"})
-    for name, rest in (("two_dicts", encode_value({"a": 1}) * 2), ("a_string", b"\x21a"), ("null", b"\x0b"),
-                       ("a_dict_cut", encode_value({"a": 1})[:-1]), ("a_byte_behind_the_dict", encode_value({"a": 1}) + b"\0"),
-                       ("a_dict_unsorted", b"\x09\0\2\0\1b\x12\1\0\1a\x12\1"), ("a_dict_of_count_0", b"\x09\0\0"),
-                       ("a_must_key_and_a_byte_behind", must + b"\0")):
-        add.bad("ping_with_" + name, "P-3.2", number, payload + rest, "trailing_bytes", 8)
+    one = encode_value({"a": 1})
+    for name, rest, belonging in (
+            ("two_dicts", one * 2, len(one)), ("a_string", b"\x21a", 0), ("null", b"\x0b", 0), ("a_dict_cut", one[:-1], 0),
+            ("a_byte_behind_the_dict", one + b"\0", len(one)), ("a_dict_of_count_0", b"\x09\0\0", 0),
+            ("a_dict_unsorted", b"\x09\0\2\0\1b\x12\1\0\1a\x12\1", 0),
+            ("a_must_key_and_a_byte_behind", must + b"\0", len(must))):
+        add.bad("ping_with_" + name, "P-3.2", number, payload + rest, "trailing_bytes", 8 + belonging)
 
 
 def reserved(add):

@@ -303,7 +303,7 @@ def read_event(f):
     if m["kind"] == "changes":
         m["changes"] = [read_change(f) for _ in range(f.number(2, 1))]
     if m["kind"] == "reset":
-        m["code"], m["oldest"] = f.number(2), f.position()
+        m["code"], m["oldest"] = f.number(2, 1), f.position()
     return m
 
 

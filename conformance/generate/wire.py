@@ -210,8 +210,10 @@ class Fields:
             found = read_value(source)
         except Refused:
             found = None
-        if not isinstance(found, dict) or not found or source.at != len(self.raw):
+        if not isinstance(found, dict) or not found:
             self.refuse("trailing_bytes")
+        if source.at != len(self.raw):
+            raise Fault("trailing_bytes", source.at)
         if any(key.startswith("!") for key in found):
             self.refuse("unsupported_extension")
         return typed.value(found)

@@ -50,3 +50,4 @@ mod server_load;
 mod server_power;
 mod store;
 mod test_server;
+mod vectors;
