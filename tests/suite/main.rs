@@ -13,6 +13,7 @@
 
 mod values;
 mod verify;
+mod wire_tools;
 
 mod allocations;
 mod clauses;
