@@ -13,7 +13,6 @@ all its connections, without IO), ``driver`` (transports).
 
 from . import aio
 from .client import Batch, Client, Stream, Ticket, WatchStream, connect
-from .encoding import Date, Record, Vector
 from .errors import (
     BlazeError,
     Cancelled,
@@ -30,6 +29,7 @@ from .errors import (
 from .operations import new_id
 from .requests import Change
 from .session import Outcome, Status
+from .values import Date, Record, Vector
 
 __version__ = "0.1.0"
 

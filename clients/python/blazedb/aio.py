@@ -26,12 +26,12 @@ from typing import (
 from . import operations
 from .client import CALL_SECONDS, CLOSE_SECONDS, DEFAULT, DEFAULT_URL
 from .driver import Driver
-from .encoding import Record
 from .errors import BlazeError, TimedOut, Unreachable, again
 from .operations import Batch as Operations
 from .requests import DONE, Change, Query, Request, Watch
 from .session import CONNECTED, Outcome, Pending, Session, Status
 from .target import describe, parse
+from .values import Record
 
 
 async def connect(

@@ -12,12 +12,12 @@ from typing import Any, Callable, Iterable, Iterator, List, Mapping, Optional, S
 
 from . import operations
 from .driver import Driver
-from .encoding import Record
 from .errors import BlazeError, TimedOut, Unreachable, again
 from .operations import Batch as Operations
 from .requests import DONE, Change, Query, Request, Watch
 from .session import CONNECTED, Outcome, Pending, Session, Status
 from .target import describe, parse
+from .values import Record
 
 DEFAULT_URL = "blaze://127.0.0.1:25293/main"
 # How long a call waits by default: longer than a server's restart, shorter than patience.

@@ -13,10 +13,13 @@ from __future__ import annotations
 import enum
 import struct
 import zlib
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, List, Optional, Union
 
 from . import frames, lz4, messages
+from .credit import Account
 from .errors import CODES, NUMBERS, BlazeError, Malformed
+from .happenings import Acked, Answer, End, Failed, Happening, Notice, Refusal, Told, Welcomed
+from .payload import Fault
 
 HANDSHAKE_SECONDS = 5.0
 DRAIN_SECONDS = 10.0
@@ -43,90 +46,8 @@ class State(enum.Enum):
     ENDED = "ended"
 
 
-# ---- what happened ----
-
-
-class Welcomed(NamedTuple):
-    welcome: messages.Welcome
-
-
-class Refusal(NamedTuple):
-    """An operation was refused; final when a durable Ack covers it (C-5.6)."""
-
-    number: int
-    error: messages.Error
-
-
-class Acked(NamedTuple):
-    level: int
-    number: int
-    position: bytes
-
-
-class Answer(NamedTuple):
-    """A frame of a query's answer. Whoever consumed it says so by ``admit`` with its cost."""
-
-    request: int
-    response: messages.QueryResponse
-    cost: int
-
-
-class Told(NamedTuple):
-    """An event of a subscription, to be admitted like an Answer."""
-
-    request: int
-    event: messages.Event
-    cost: int
-
-
-class Failed(NamedTuple):
-    """A request ended by an Error."""
-
-    request: int
-    error: messages.Error
-
-
-class Notice(NamedTuple):
-    """The peer passed over something of ours."""
-
-    error: messages.Error
-
-
-class End(NamedTuple):
-    """The connection is over: by which code (0 for none), in whose words, and what wait was advised."""
-
-    code: int
-    message: str
-    retry_after_ms: int = 0
-
-
-Happening = Union[Welcomed, Refusal, Acked, Answer, Told, Failed, Notice, End]
-
-
 class Violation(BlazeError):
     """A rule was broken by the peer; the connection ends with this code."""
-
-
-class _Request:
-    """A running request, and the receiver's account of its credit (C-3.1)."""
-
-    __slots__ = ("query", "window", "received", "admitted", "advertised", "stopping", "position")
-
-    def __init__(self, query: bool, window: Tuple[int, int]) -> None:
-        self.query = query
-        self.window = window
-        self.received = [0, 0]
-        self.admitted = [0, 0]
-        self.advertised = list(window)
-        self.stopping = False
-        self.position: Optional[bytes] = None
-
-    def due(self) -> bool:
-        for which in (0, 1):
-            gained = self.admitted[which] + self.window[which] - self.advertised[which]
-            if gained > 0 and gained * 2 >= self.window[which]:
-                return True
-        return False
 
 
 class Connection:
@@ -153,7 +74,7 @@ class Connection:
         self._durable = hello.oldest_unacked - 1
         self._covered = hello.oldest_unacked - 1
         self._refused: Dict[int, messages.Error] = {}
-        self._requests: Dict[int, _Request] = {}
+        self._requests: Dict[int, Account] = {}
         self._last_request = 0
         # Control output is state (C-8.3).
         self._credits: Dict[int, None] = {}
@@ -333,7 +254,7 @@ class Connection:
             raise RuntimeError("a request may not be sent now")
         self._last_request += 1
         message = make(self._last_request)
-        self._requests[message.id] = _Request(isinstance(message, messages.Query), (message.frames, message.bytes))
+        self._requests[message.id] = Account(isinstance(message, messages.Query), (message.frames, message.bytes))
         kind, payload = messages.encode(message)
         self._write(kind, payload)
         self._spend(len(payload))
@@ -397,7 +318,7 @@ class Connection:
             raise _violation("unexpected_message", f"type {kind:02x} came after the Goodbye")
         try:
             message = messages.decode(kind, payload)
-        except messages.Fault as fault:
+        except Fault as fault:
             if fault.rule not in ("unknown_message_type", "not_supported"):
                 raise
             self._pass_over(fault, kind)
@@ -405,7 +326,9 @@ class Connection:
         _HANDLERS[kind](self, message, frames.OVERHEAD + len(payload), now, happened)
 
     def _plain(self, frame: frames.Frame) -> bytes:
-        if frame.flags & (frames.ENCRYPTED | frames.REQUIRES_ACK):
+        wants_ack = bool(frame.flags & frames.REQUIRES_ACK)
+        # Spec P-2.6: on every Operation, as it may be on Telemetry, and nowhere else.
+        if frame.flags & frames.ENCRYPTED or (frame.type != messages.TELEMETRY and wants_ack != (frame.type == messages.OPERATION)):
             raise _violation("unexpected_flag", f"flags {frame.flags:02x} on type {frame.type:02x}")
         if not frame.flags & frames.COMPRESSED:
             return frame.payload
@@ -413,7 +336,7 @@ class Connection:
             raise _violation("unexpected_flag", f"a compressed frame of type {frame.type:02x}")
         return lz4.decompress_payload(frame.payload)
 
-    def _pass_over(self, fault: messages.Fault, kind: int) -> None:
+    def _pass_over(self, fault: Fault, kind: int) -> None:
         """Spec P-2.7, P-2.8: told, and nothing more. After its Goodbye a client tells nothing."""
         if not self._said_goodbye:
             self._notice = messages.Error(messages.SCOPE_CONNECTION, 0, NUMBERS[fault.rule], f"type {kind:02x}", None)
@@ -515,7 +438,7 @@ class Connection:
         if not account.stopping:
             happened.append(Told(event.id, event, cost))
 
-    def _account(self, request: int, query: bool, cost: int) -> Optional[_Request]:
+    def _account(self, request: int, query: bool, cost: int) -> Optional[Account]:
         """The account of a request whose frame came, charged; None where the frame crossed our Goodbye."""
         if self._goodbye is not None:
             return None

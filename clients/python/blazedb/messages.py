@@ -9,8 +9,9 @@ import zlib
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ._nfc import nfc
-from .encoding import MAX_RECORD, decode_value, encode_value
-from .errors import NUMBERS, Malformed
+from .encoding import encode_value
+from .errors import NUMBERS
+from .payload import Fault, Reader
 
 HANDSHAKE, OPERATION, QUERY, QUERY_RESPONSE, SUBSCRIBE, TELEMETRY, ACK, ERROR = range(0x01, 0x09)
 EVENT, UNSUBSCRIBE, PING, PONG, AUTH, GOODBYE, CREDIT, CANCEL = range(0x10, 0x18)
@@ -37,6 +38,9 @@ LANE_WORK, LANE_TELEMETRY = 0, 1
 CHANGES, CAUGHT_UP, RESET, WAITING, HEARTBEAT, ENDED = range(1, 7)
 PUT, DELETED, DROPPED = 1, 2, 3
 LAST_OF_TRANSACTION = 0x80
+
+# For messages that have a field called bytes.
+Bytes = bytes
 
 _U16 = struct.Struct(">H")
 _U32 = struct.Struct(">I")
@@ -103,7 +107,7 @@ class Query(NamedTuple):
     bytes: int
     kind: int
     collection: Optional[str]
-    at_least: Optional[bytes] = None
+    at_least: Optional[Bytes] = None
     ids: Sequence[uuid.UUID] = ()
     reverse: bool = False
     limit: int = 0
@@ -130,7 +134,7 @@ class Subscribe(NamedTuple):
     mode: int
     start: int
     collection: str
-    after: Optional[bytes] = None
+    after: Optional[Bytes] = None
 
 
 class Ack(NamedTuple):
@@ -196,147 +200,14 @@ class Credit(NamedTuple):
     bytes: int
 
 
-class Fault(Malformed):
-    """A fault of a payload: the code, the offset of its field, and what its answer is about (P-3.5)."""
-
-    def __init__(self, rule: str, offset: int) -> None:
-        super().__init__(rule, offset)
-        self.scope = SCOPE_CONNECTION
-        self.id = 0
-
-
 # ---- reading ----
 
 
-class _Reader:
-    """Reads fields in order. Every fault is told at the beginning of its field (P-3.7)."""
-
-    __slots__ = ("data", "at", "end")
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.at = 0
-        self.end = len(data)
-
-    def _take(self, size: int) -> int:
-        at = self.at
-        if at + size > self.end:
-            raise Fault("truncated", at)
-        self.at = at + size
-        return at
-
-    def u8(self) -> int:
-        return self.data[self._take(1)]
-
-    def u16(self, least: int = 0) -> int:
-        at = self._take(2)
-        value: int = _U16.unpack_from(self.data, at)[0]
-        if value < least:
-            raise Fault("invalid_field", at)
-        return value
-
-    def u32(self) -> int:
-        value: int = _U32.unpack_from(self.data, self._take(4))[0]
-        return value
-
-    def u64(self, least: int = 0) -> int:
-        at = self._take(8)
-        value: int = _U64.unpack_from(self.data, at)[0]
-        if value < least:
-            raise Fault("invalid_field", at)
-        return value
-
-    def choice(self, most: int, least: int = 0) -> int:
-        """A u8 that names something."""
-        at = self._take(1)
-        value = self.data[at]
-        if not least <= value <= most:
-            raise Fault("invalid_field", at)
-        return value
-
-    def raw(self, size: int) -> bytes:
-        at = self._take(size)
-        return self.data[at : self.at]
-
-    def id(self) -> uuid.UUID:
-        return uuid.UUID(bytes=self.raw(16))
-
-    def value(self) -> Any:
-        try:
-            value, self.at = decode_value(self.data, self.at, self.end)
-        except Malformed as fault:
-            raise Fault("truncated" if fault.rule == "truncated" else "invalid_value", self.at) from None
-        return value
-
-    def typed(self, kind: type, or_null: bool = False) -> Any:
-        at = self.at
-        value = self.value()
-        if type(value) is not kind and not (or_null and value is None):
-            raise Fault("invalid_value", at)
-        return value
-
-    def text(self, most: int) -> str:
-        at = self.at
-        text: str = self.typed(str)
-        if len(text.encode("utf-8")) > most:
-            raise Fault("invalid_field", at)
-        return text
-
-    def name(self, pattern: "re.Pattern[str]") -> str:
-        at = self.at
-        name: str = self.typed(str)
-        if not pattern.match(name):
-            raise Fault("invalid_name", at)
-        return name
-
-    def names(self, most: int, longest: int) -> List[str]:
-        """A sorted array of str, each once (P-1.9)."""
-        at = self.at
-        names: List[str] = self.typed(list)
-        if any(type(name) is not str for name in names):
-            raise Fault("invalid_value", at)
-        if len(names) > most or any(len(name.encode("utf-8")) > longest for name in names):
-            raise Fault("invalid_field", at)
-        forms = [nfc(name) for name in names]
-        if any(one >= other for one, other in zip(forms, forms[1:])):
-            raise Fault("invalid_field", at)
-        return names
-
-    def record(self) -> bytes:
-        at = self._take(4)
-        length = _U32.unpack_from(self.data, at)[0]
-        if length > MAX_RECORD:
-            raise Fault("record_too_large", at)
-        if self.end - self.at < 4 + length:
-            raise Fault("truncated", at)
-        expected = _U32.unpack_from(self.data, self._take(4))[0]
-        record = self.raw(length)
-        if zlib.crc32(record) != expected:
-            raise Fault("record_checksum_mismatch", at)
-        return record
-
-    def finish(self) -> None:
-        """The end, or one extension of which nothing must be understood (P-3.2, P-3.3)."""
-        if self.at == self.end:
-            return
-        at = self.at
-        try:
-            extension, end = decode_value(self.data, at, self.end)
-        except Malformed:
-            raise Fault("trailing_bytes", at) from None
-        if type(extension) is not dict or not extension:
-            raise Fault("trailing_bytes", at)
-        if end != self.end:
-            raise Fault("trailing_bytes", end)
-        if any(key.startswith("!") for key in extension):
-            raise Fault("unsupported_extension", at)
-
-
-def _handshake(reader: _Reader) -> Any:
+def _handshake(reader: Reader) -> Any:
     return _hello(reader) if reader.choice(2, 1) == 1 else _welcome(reader)
 
 
-def _hello(reader: _Reader) -> Hello:
+def _hello(reader: Reader) -> Hello:
     at = reader.at
     low = reader.u8()
     if not low:
@@ -354,7 +225,7 @@ def _hello(reader: _Reader) -> Hello:
     return Hello(low, high, following, oldest, heartbeat, database, agent, node, reader.names(MAX_CAPABILITIES, MAX_CAPABILITY))
 
 
-def _welcome(reader: _Reader) -> Welcome:
+def _welcome(reader: Reader) -> Welcome:
     version = reader.choice(255, 1)
     decided = reader.u64()
     at = reader.at
@@ -365,7 +236,7 @@ def _welcome(reader: _Reader) -> Welcome:
     heartbeat = reader.u32()
     if not MIN_HEARTBEAT_MS <= heartbeat <= MAX_HEARTBEAT_MS:
         raise Fault("invalid_field", at)
-    limits = [reader.u64() for _ in range(4)]
+    work, telemetry = (reader.u64(), reader.u64()), (reader.u64(), reader.u64())
     requests = reader.u16()
     clock = reader.u64()
     position = reader.raw(16)
@@ -373,10 +244,10 @@ def _welcome(reader: _Reader) -> Welcome:
     node = reader.typed(uuid.UUID)
     agent = reader.text(MAX_AGENT)
     capabilities = reader.names(MAX_CAPABILITIES, MAX_CAPABILITY)
-    return Welcome(version, decided, window, heartbeat, *limits, requests, clock, position, connection, node, agent, capabilities)
+    return Welcome(version, decided, window, heartbeat, *work, *telemetry, requests, clock, position, connection, node, agent, capabilities)
 
 
-def _operation(reader: _Reader) -> Operation:
+def _operation(reader: Reader) -> Operation:
     number = reader.u64(1)
     level = reader.choice(REPLICATED)
     groups = []
@@ -386,7 +257,7 @@ def _operation(reader: _Reader) -> Operation:
     return Operation(number, level, groups)
 
 
-def _op(reader: _Reader, index: int) -> Op:
+def _op(reader: Reader, index: int) -> Op:
     at = reader.at
     byte = reader.u8()
     kind, has_base, skip = byte & 15, bool(byte & HAS_BASE), bool(byte & SKIP_UNCHANGED)
@@ -406,7 +277,7 @@ def _op(reader: _Reader, index: int) -> Op:
     return Op(kind, base, id=reader.id()) if kind in (DELETE, CHECK) else Op(kind)
 
 
-def _query(reader: _Reader) -> Query:
+def _query(reader: Reader) -> Query:
     number, frames, size = reader.u64(1), reader.u64(), reader.u64()
     at = reader.at
     kind = reader.choice(5, 1)
@@ -428,7 +299,7 @@ def _query(reader: _Reader) -> Query:
     return Query(number, frames, size, kind, collection, at_least, (), reverse, limit, _bound(reader), _bound(reader))
 
 
-def _ids(reader: _Reader) -> List[uuid.UUID]:
+def _ids(reader: Reader) -> List[uuid.UUID]:
     count = reader.u16(1)
     at = reader.at
     if reader.end - at < 16 * count:
@@ -437,29 +308,29 @@ def _ids(reader: _Reader) -> List[uuid.UUID]:
     return [reader.id() for _ in range(count)]
 
 
-def _bound(reader: _Reader) -> Bound:
+def _bound(reader: Reader) -> Bound:
     kind = reader.choice(2)
     return Bound(kind, reader.id()) if kind else Bound()
 
 
-def _query_response(reader: _Reader) -> QueryResponse:
+def _query_response(reader: Reader) -> QueryResponse:
     number, last, position = reader.u64(1), reader.choice(1) == 1, reader.raw(16)
     return QueryResponse(number, last, position, [Row(reader.u64(), reader.record()) for _ in range(reader.u16())])
 
 
-def _subscribe(reader: _Reader) -> Subscribe:
+def _subscribe(reader: Reader) -> Subscribe:
     number, frames, size = reader.u64(1), reader.u64(), reader.u64()
     mode, start = reader.choice(MODE_LATEST, MODE_ALL), reader.choice(START_AFTER)
     after = reader.raw(16) if start == START_AFTER else None
     return Subscribe(number, frames, size, mode, start, reader.name(COLLECTION_NAME), after)
 
 
-def _ack(reader: _Reader) -> Ack:
+def _ack(reader: Reader) -> Ack:
     lane, level = reader.choice(LANE_TELEMETRY), reader.choice(REPLICATED)
     return Ack(lane, level, reader.u64(1), reader.u64(), reader.raw(16))
 
 
-def _error(reader: _Reader) -> Error:
+def _error(reader: Reader) -> Error:
     scope = reader.choice(SCOPE_REQUEST)
     at = reader.at
     number = reader.u64()
@@ -474,7 +345,7 @@ def _error(reader: _Reader) -> Error:
     return Error(scope, number, code, message, detail)
 
 
-def _event(reader: _Reader) -> Event:
+def _event(reader: Reader) -> Event:
     number, kind, position = reader.u64(1), reader.choice(ENDED, CHANGES), reader.raw(16)
     if kind == CHANGES:
         return Event(number, kind, position, [_change(reader) for _ in range(reader.u16(1))])
@@ -483,7 +354,7 @@ def _event(reader: _Reader) -> Event:
     return Event(number, kind, position)
 
 
-def _change(reader: _Reader) -> Change:
+def _change(reader: Reader) -> Change:
     at = reader.at
     byte = reader.u8()
     kind, last = byte & ~LAST_OF_TRANSACTION, bool(byte & LAST_OF_TRANSACTION)
@@ -495,7 +366,7 @@ def _change(reader: _Reader) -> Change:
     return Change(kind, last, seq, id=reader.id()) if kind == DELETED else Change(kind, last, seq)
 
 
-def _credit(reader: _Reader) -> Credit:
+def _credit(reader: Reader) -> Credit:
     scope = reader.choice(2)
     at = reader.at
     number = reader.u64()
@@ -504,7 +375,7 @@ def _credit(reader: _Reader) -> Credit:
     return Credit(scope, number, reader.u64(), reader.u64())
 
 
-_DECODERS: Dict[int, Callable[[_Reader], Any]] = {
+_DECODERS: Dict[int, Callable[[Reader], Any]] = {
     HANDSHAKE: _handshake,
     OPERATION: _operation,
     QUERY: _query,
@@ -528,7 +399,7 @@ def decode(type: int, payload: bytes) -> Any:
     decoder = _DECODERS.get(type)
     if decoder is None:
         raise Fault("not_supported" if type in (TELEMETRY, AUTH) else "unknown_message_type", 0)
-    reader = _Reader(payload)
+    reader = Reader(payload)
     try:
         message = decoder(reader)
         reader.finish()

@@ -7,8 +7,8 @@ from collections import deque
 from typing import Any, Callable, Deque, NamedTuple, Optional, Sequence, Tuple, Union
 
 from . import encoding, messages
-from .encoding import Record
 from .errors import NUMBERS, BlazeError, Cancelled, Interrupted, Malformed, WatchReset
+from .values import Record
 
 # How much of an answer or of events may be under way and unread: some frames of 32 KiB, and many small ones.
 WINDOW_FRAMES = 64

@@ -14,7 +14,7 @@ from collections import deque
 from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional
 
 from . import connection as proto
-from . import messages
+from . import happenings, messages
 from .errors import CODES, NUMBERS, BlazeError, Cancelled, Ended, InputError, OutcomeUnknown, Refused, Unreachable
 from .requests import Request
 
@@ -196,7 +196,8 @@ class Session:
 
     def admit(self, connection: Any, wire_id: int, cost: int) -> None:
         """A frame was consumed."""
-        if (connection is self.connection and connection.admit(wire_id, cost)) or self._asked:
+        current = self.connection
+        if (current is not None and current is connection and current.admit(wire_id, cost)) or self._asked:
             self.wake()
 
     def close(self, now: float) -> None:
@@ -327,33 +328,33 @@ class Session:
 
     # ---- what happened ----
 
-    def _handle(self, happened: List[proto.Happening], now: float) -> None:
+    def _handle(self, happened: List[happenings.Happening], now: float) -> None:
         for event in happened:
-            if isinstance(event, proto.Acked):
+            if isinstance(event, happenings.Acked):
                 self._acked(event, now)
-            elif isinstance(event, proto.Refusal):
+            elif isinstance(event, happenings.Refusal):
                 # The Ack that makes it final follows.
                 self._outbox[event.number - self._outbox[0].number].refusal = event.error
-            elif isinstance(event, proto.Told):
+            elif isinstance(event, happenings.Told):
                 request = self._running.get(event.request)
                 if request is not None:
                     self._told(request, event)
-            elif isinstance(event, proto.Answer):
+            elif isinstance(event, happenings.Answer):
                 self._answered(event)
-            elif isinstance(event, proto.Failed):
+            elif isinstance(event, happenings.Failed):
                 self._failed(event)
-            elif isinstance(event, proto.Welcomed):
+            elif isinstance(event, happenings.Welcomed):
                 self.node = event.welcome.node
                 self.welcomes += 1
                 self._set(Status(CONNECTED))
-            elif isinstance(event, proto.End):
+            elif isinstance(event, happenings.End):
                 self._lost(event, now)
         if happened:
             self._attempts = 0 if now - self._connected_at >= GOOD_AFTER_SECONDS else self._attempts
             if self._closing:
                 self._part_when_done(now)
 
-    def _acked(self, acked: proto.Acked, now: float) -> None:
+    def _acked(self, acked: happenings.Acked, now: float) -> None:
         self._attempts = 0
         if acked.level != messages.DURABLE:
             return
@@ -368,7 +369,7 @@ class Session:
                 pending.settle(None, Refused(refusal.message, refusal.code, refusal.detail))
         self._make_room()
 
-    def _told(self, request: Request, event: proto.Told) -> None:
+    def _told(self, request: Request, event: happenings.Told) -> None:
         if event.event.kind == messages.RESET:
             del self._running[event.request]
         again = request.told(event.event, event.cost)
@@ -380,7 +381,7 @@ class Session:
             self._running.pop(event.request, None)
             self._asked.append(request)
 
-    def _answered(self, event: proto.Answer) -> None:
+    def _answered(self, event: happenings.Answer) -> None:
         self._attempts = 0
         request = self._running.get(event.request)
         if request is None:
@@ -389,7 +390,7 @@ class Session:
             del self._running[event.request]
         request.answered(event.response, event.cost)
 
-    def _failed(self, event: proto.Failed) -> None:
+    def _failed(self, event: happenings.Failed) -> None:
         request = self._running.pop(event.request, None)
         if request is None:
             return
@@ -398,7 +399,7 @@ class Session:
         else:
             request.end(Refused(event.error.message, event.error.code, event.error.detail))
 
-    def _lost(self, end: proto.End, now: float) -> None:
+    def _lost(self, end: happenings.End, now: float) -> None:
         """The connection is over: what it carried is asked again, and so are its operations, byte for byte."""
         connection, self.connection = self.connection, None
         if connection is not None:

@@ -16,8 +16,8 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from . import encoding
 from ._nfc import nfc
-from .encoding import Date, Vector
 from .errors import InputError
+from .values import Date, Vector
 
 # Ints of a greater magnitude are written with a name: other JSON readers round them (spec J-2).
 MAX_PLAIN_INT = 2**53 - 1
@@ -87,7 +87,7 @@ def _write_list(items: Any, out: List[str], depth: int) -> None:
 def _write_dict(entries: Mapping[str, Any], out: List[str], depth: int) -> None:
     _bounded(len(entries), depth)
     out.append("{")
-    for index, (form, key) in enumerate(sorted((nfc(key), key) for key in entries)):
+    for index, (_, key) in enumerate(sorted((nfc(key), key) for key in entries)):
         out.append("," if index else "")
         out.append(_string_text("$" + key if key.startswith("$") else key) + ":")
         _write(entries[key], out, depth + 1)

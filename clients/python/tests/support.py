@@ -35,26 +35,34 @@ def binary():
 class RealServer:
     """blazedb serve over a directory of its own."""
 
-    def __init__(self):
+    def __init__(self, *options):
         self.binary = binary()
+        self.options = options
         self.folder = tempfile.mkdtemp(prefix="blazedb-python-")
         self.port = 0
         self.process = None
         self.start()
 
     def start(self):
-        command = [self.binary, "serve", "--listen", f"127.0.0.1:{self.port}", "--data-dir", self.folder]
+        data = os.path.join(self.folder, "data")
+        command = [self.binary, "serve", "--listen", f"127.0.0.1:{self.port}", "--data-dir", data, *self.options]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        said = []
+        self.said = []
         for line in self.process.stdout:
-            said.append(line)
+            self.said.append(line)
             found = re.search(r"listening on 127\.0\.0\.1:(\d+)", line)
             if found:
                 self.port = int(found[1])
                 # What else it prints must not fill the pipe.
-                threading.Thread(target=self.process.stdout.read, daemon=True).start()
+                threading.Thread(target=self._listen, args=(self.process.stdout, self.said), daemon=True).start()
                 return
-        raise AssertionError("the server did not start: " + "".join(said))
+        raise AssertionError("the server did not start: " + "".join(self.said))
+
+    @staticmethod
+    def _listen(lines, said):
+        with lines:
+            for line in lines:
+                said.append(line)
 
     @property
     def url(self):
@@ -64,7 +72,6 @@ class RealServer:
         """kill -9."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
-        self.process.stdout.close()
 
     def stop(self):
         """SIGTERM, and away with the data."""
@@ -75,7 +82,6 @@ class RealServer:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-        self.process.stdout.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

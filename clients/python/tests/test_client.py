@@ -350,7 +350,7 @@ class Connecting(unittest.TestCase):
         for chance in (0.0, 0.5, 1.0):
             over = session.Session("main", jitter=lambda: chance)
             waits = []
-            for attempt in range(12):
+            for _ in range(12):
                 over.unreachable(blazedb.BlazeError("no"), 100.0)
                 waits.append(over.status.retry_in)
                 self.assertEqual(over.attempt_at, 100.0 + waits[-1])

@@ -2,8 +2,12 @@
 
 import asyncio
 import collections
+import os
 import pathlib
 import re
+import shutil
+import subprocess
+import tempfile
 import threading
 import time
 import unittest
@@ -11,7 +15,7 @@ import unittest
 import blazedb
 from blazedb import aio
 
-from .support import RealServer
+from .support import RealServer, binary
 
 
 class Server(unittest.TestCase):
@@ -143,3 +147,38 @@ class Server(unittest.TestCase):
         code = block.replace("blaze://127.0.0.1:25293/main", self.server.url)
         self.assertNotEqual(code, block)
         exec(compile(code, "README.md", "exec"), {"print": lambda *words: None})
+
+
+class Doors(unittest.TestCase):
+    """Every way to the server that this client has."""
+
+    def setUp(self):
+        options = subprocess.run([binary(), "serve", "--help"], capture_output=True, text=True, check=True).stdout
+        if "unix:PATH" not in options:
+            self.skipTest("this server has TCP alone")
+        self.folder = tempfile.mkdtemp(prefix="blazedb-python-")
+        self.addCleanup(shutil.rmtree, self.folder, True)
+        self.path = os.path.join(self.folder, "socket")
+        self.server = RealServer("--listen", f"unix:{self.path}")
+        self.addCleanup(self.server.stop)
+
+    def put_and_get(self, url):
+        with blazedb.connect(url) as db:
+            note = db.put("notes", {"over": url})
+            self.assertEqual(db.get("notes", note)["over"], url)
+
+    def test_a_unix_socket(self):
+        self.put_and_get(f"unix:{self.path}")
+
+    def test_tls_by_the_fingerprint_that_the_server_prints(self):
+        limit = time.monotonic() + 10
+        found = None
+        while found is None and time.monotonic() < limit:
+            time.sleep(0.05)
+            found = re.search(r"blazes://\S+sha256:[0-9a-f]{64}", "".join(self.server.said))
+        self.put_and_get(found[0])
+        wrong = re.sub("[0-9a-f]{64}", "00" * 32, found[0])
+        for url in (wrong, found[0].partition("?")[0]):
+            with self.assertRaises(blazedb.Ended) as caught:
+                blazedb.connect(url)
+            self.assertIn("not trusted", str(caught.exception))

@@ -8,8 +8,7 @@ import struct
 import unittest
 import uuid
 
-from blazedb import encoding, frames, lz4, messages, typed_json
-from blazedb.encoding import Date, Vector
+from blazedb import Date, Vector, encoding, frames, lz4, messages, typed_json
 from blazedb.errors import InputError, Malformed
 
 VECTORS = pathlib.Path(
@@ -26,7 +25,9 @@ def value_of(tree):
     return typed_json.loads(json.dumps(tree))
 
 
-class Vectors(unittest.TestCase):
+class Cases(unittest.TestCase):
+    """What reads a file of vectors."""
+
     def each(self, file, check):
         cases = json.loads((VECTORS / file).read_text(encoding="utf-8"))["cases"]
         self.assertTrue(cases, file)
@@ -43,6 +44,8 @@ class Vectors(unittest.TestCase):
             self.assertEqual(caught.exception.offset, case["offset"])
         return caught.exception
 
+
+class Vectors(Cases):
     def test_records(self):
         self.each("records.json", self.check_record)
 
