@@ -53,7 +53,7 @@ pub(super) fn open(
         }
         Place::Memory => (None, None),
     };
-    let sizes = Sizes::of(space);
+    let sizes = Sizes::of(space, super::memory::bytes());
     let mut names = match &config.place {
         Place::Directory(path, _) => database_names(path)?,
         Place::Memory => Vec::new(),

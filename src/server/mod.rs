@@ -19,6 +19,7 @@ mod environment;
 mod error;
 mod hub;
 pub mod limits;
+mod memory;
 pub mod offline;
 mod overlay;
 mod peer;
