@@ -41,6 +41,7 @@ mod protocol;
 mod random;
 mod readme;
 mod refusals;
+mod registry;
 mod server_attacks;
 mod server_crowds;
 mod server_descriptors;
