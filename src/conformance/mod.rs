@@ -12,7 +12,7 @@
 //! a mistake there is not made twice.
 
 mod case;
-mod client;
+mod clients;
 mod dial;
 mod exclusions;
 mod failure;
@@ -25,7 +25,7 @@ mod report;
 mod rules;
 mod run;
 mod said;
-mod server;
+mod servers;
 mod target;
 mod work;
 

@@ -8,14 +8,14 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::case::{Case, Needs, Title};
-use super::client::{self, Stage};
+use super::clients::{self, Stage};
 use super::exclusions::Exclusions;
 use super::failure::Failure;
 use super::items::Item;
 use super::limits::{CASE_PATIENCE, CASES_AT_ONCE, CLIENTS_AT_ONCE};
 use super::peer::Peer;
 use super::report::{Finding, Line, Report};
-use super::server;
+use super::servers;
 use super::target::{Restart, Target};
 use crate::transport::Url;
 
@@ -50,12 +50,12 @@ impl Selection {
 
 /// All cases of a server.
 pub fn server_cases() -> impl Iterator<Item = Title> {
-    server::all().map(|case| case.title)
+    servers::all().map(|case| case.title)
 }
 
 /// All cases of a client.
 pub fn client_cases() -> impl Iterator<Item = Title> {
-    client::all().map(|case| case.title)
+    clients::all().map(|case| case.title)
 }
 
 /// Runs the cases of a server against the one at `url`, and drops what they wrote. `restart` kills it and starts it again.
@@ -70,7 +70,7 @@ pub async fn check_server(
     let start = Instant::now();
     let target = Target::new(url.clone(), restart);
     Peer::welcome(&target).await?;
-    let cases: Vec<Case<Target>> = server::all().filter(|case| selection.names(case.title.id)).collect();
+    let cases: Vec<Case<Target>> = servers::all().filter(|case| selection.names(case.title.id)).collect();
     let can_restart = target.restart.is_some();
     // What kills the server has it for itself.
     let (apart, together): (Vec<_>, Vec<_>) = cases.iter().partition(|case| case.needs == Needs::Restart);
@@ -86,7 +86,7 @@ pub async fn check_server(
 /// in `stage` they run one after another.
 pub async fn check_client(stage: &ClientStage, selection: &Selection) -> Report {
     let start = Instant::now();
-    let cases: Vec<Case<Stage>> = client::all().filter(|case| selection.names(case.title.id)).collect();
+    let cases: Vec<Case<Stage>> = clients::all().filter(|case| selection.names(case.title.id)).collect();
     let at_once = if stage.listen.port() == 0 { CLIENTS_AT_ONCE } else { 1 };
     let over = |title: Title| Stage::new(stage.clone(), title.id);
     let lines =
