@@ -16,6 +16,8 @@ mod verify;
 mod wire_tools;
 
 mod allocations;
+mod broken_relay;
+mod broken_server;
 mod clauses;
 mod cli_bench;
 mod cli_client;
@@ -28,6 +30,7 @@ mod cli_record;
 mod cli_watch;
 mod client;
 mod command;
+mod conformance;
 mod engine;
 mod fuzz_seeds;
 mod generated;
