@@ -55,15 +55,16 @@ export class Request {
 export class Connection {
   /**
    * @param {{ database: string, agent: string, node: Uuid | null, heartbeatMs: number, lz4: boolean,
-   *   outbox: import('./outbox.js').Outbox, handler: Handler, now: number }} options
+   *   outbox: import('./outbox.js').Outbox, handler: Handler, now: number, sequence?: number }} options
    */
-  constructor({ database, agent, node, heartbeatMs, lz4, outbox, handler, now }) {
+  constructor({ database, agent, node, heartbeatMs, lz4, outbox, handler, now, sequence = 0 }) {
     this.handler = handler;
     this.outbox = outbox;
     this.state = 'waiting';
     this.reader = new FrameReader();
     this.out = new Writer();
-    this.sequence = 0;
+    /** Of the next frame: the first may carry any (C-4.1). */
+    this.sequence = sequence;
     /** @type {number | undefined} */
     this.peerSequence = undefined;
     this.hello = {
