@@ -304,7 +304,7 @@ export class Client extends EventTarget {
       over = true;
       clearTimeout(opening);
       if (connection !== null) connection.transportEnded(why);
-      else this.lost(new BlazeError('unreachable', 0, `No connection to ${this.address.web || `${this.address.host}:${this.address.port}`}: ${why}.`, { retryable: true }), 0);
+      else this.lost(new BlazeError('unreachable', 0, `No connection to ${this.address.name}: ${why}.`, { retryable: true }), 0);
     };
     const opening = setTimeout(() => {
       transport?.destroy();
