@@ -8,7 +8,7 @@
 
 import { Uuid } from '../encoding/values.js';
 import { Writer } from '../encoding/writer.js';
-import { BlazeError, ProtocolFault, codeOf } from '../errors.js';
+import { BlazeError, ProtocolFault, codeOf, isRetryable } from '../errors.js';
 import { Allowance, ControlBudget, Grant } from './credit.js';
 import { FLAG, FrameReader, MAX_PAYLOAD_BYTES, OVERHEAD_BYTES, TYPE, beginFrame, checkFlags, endFrame, nextSequence } from './frame.js';
 import { decompress } from './lz4.js';
@@ -421,7 +421,8 @@ export class Connection {
       code,
       message: message || known?.text || 'the connection was closed',
       remote,
-      retryable: known?.retryable ?? true,
+      // Without a code it was the network, or an end in order.
+      retryable: code === 0 || isRetryable(code),
       retryAfterMs: typeof retryAfterMs === 'number' && retryAfterMs > 0 ? retryAfterMs : 0,
       welcomed: this.welcome !== null,
     });
