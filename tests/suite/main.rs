@@ -26,6 +26,8 @@ mod cli_record;
 mod cli_watch;
 mod client;
 mod command;
+mod doors;
+mod doors_http;
 mod engine;
 mod fuzz_seeds;
 mod generated;
