@@ -65,6 +65,15 @@ fn compare_or_bless(relative: &str, rendered: &str) {
     );
 }
 
+/// The same for what stands between the lines that hold `begin` and `end`.
+fn compare_or_bless_part(relative: &str, (begin, end): (&str, &str), rendered: &str) {
+    let committed = std::fs::read_to_string(path(relative)).unwrap();
+    let start = committed.find(begin).unwrap() + begin.len();
+    let length = if end.is_empty() { committed.len() - start } else { committed[start..].find(end).unwrap() };
+    let whole = format!("{}{rendered}{}", &committed[..start], &committed[start + length..]);
+    compare_or_bless(relative, &whole);
+}
+
 fn render_code(rows: &[Row]) -> String {
     let mut out = String::from(
         "//! Every error code of the protocol. Generated from `spec/errors.json` (see `tests/suite/generated.rs`): \
@@ -137,6 +146,17 @@ fn the_error_code_is_what_the_table_renders_to() {
 #[test]
 fn the_error_document_is_what_the_table_renders_to() {
     compare_or_bless("spec/errors.md", &render_document(&table()));
+}
+
+#[test]
+fn what_reads_the_wire_knows_every_code() {
+    let rows = table();
+    let lua: String = rows.iter().map(|row| format!("  [{}] = \"{}\",\n", row.number, row.name)).collect();
+    let lua = format!("local ERRORS = {{\n{lua}}}\n");
+    let between = ("-- errors.json begin\n", "-- errors.json end\n");
+    compare_or_bless_part("spec/wireshark/blaze.lua", between, &lua);
+    let kaitai: String = rows.iter().map(|row| format!("    {}: {}\n", row.number, row.name)).collect();
+    compare_or_bless_part("spec/blaze.ksy", ("  error_code:\n    0: none\n", ""), &kaitai);
 }
 
 #[test]

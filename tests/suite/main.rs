@@ -13,8 +13,10 @@
 
 mod values;
 mod verify;
+mod wire_tools;
 
 mod allocations;
+mod clauses;
 mod cli_bench;
 mod cli_client;
 mod cli_completion;
@@ -50,5 +52,8 @@ mod server_kill;
 mod server_kit;
 mod server_load;
 mod server_power;
+mod sessions;
+mod specified;
 mod store;
 mod test_server;
+mod vectors;
