@@ -148,9 +148,6 @@ pub(super) fn failure(error: &ServerError) -> Failure {
 fn banner(out: &mut impl Write, server: &Server, place: &Place) -> io::Result<()> {
     let (first, others) = server.urls().split_first().ok_or(io::ErrorKind::NotFound)?;
     writeln!(out, "BlazeDB {} is listening on {}", env!("CARGO_PKG_VERSION"), first.address())?;
-    for other in others {
-        writeln!(out, "  also on   {}", other.address())?;
-    }
     match place {
         Place::Directory(path, kind) => writeln!(out, "  data      {} ({kind:?})", path.display())?,
         Place::Memory => writeln!(out, "  data      in memory, gone when this stops")?,
@@ -164,6 +161,9 @@ fn banner(out: &mut impl Write, server: &Server, place: &Place) -> io::Result<()
         Some(Ok(name)) => url.clone().with_database(name),
         _ => url.clone(),
     };
+    for other in others {
+        writeln!(out, "  also on   {}", of_database(other))?;
+    }
     let reached_by_tls = server.urls().iter().find(|url| url.scheme() == Scheme::Blaze);
     if let (Some(url), Some(pin)) = (reached_by_tls, server.pin()) {
         writeln!(out, "  tls       {}", of_database(url).with_tls(pin))?;

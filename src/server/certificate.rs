@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rcgen::{CertificateParams, DnType, KeyPair, date_time_ymd};
+use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256, date_time_ymd};
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -108,7 +108,8 @@ struct Made {
 
 impl Made {
     fn new() -> io::Result<Self> {
-        let key = KeyPair::generate().map_err(io::Error::other)?;
+        // Every client of TLS 1.3 must know it (RFC 8446, section 9.1).
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(io::Error::other)?;
         let mut params = CertificateParams::new(NAMES.map(str::to_owned)).map_err(io::Error::other)?;
         params.distinguished_name.push(DnType::CommonName, "BlazeDB, self-signed");
         // Whoever pins it does not look at its dates; it goes when an operator removes it.

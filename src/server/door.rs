@@ -19,7 +19,7 @@ use super::config::Admission;
 use super::environment::Machine;
 use super::http;
 use super::hub::Hub;
-use super::limits::{FIRST_BYTES, LINGER, MAX_HANDSHAKES, SPARE_PLACES, TLS_BUFFER_BYTES};
+use super::limits::{FIRST_BYTES, LINGER, MAX_HANDSHAKES, SPARE_PLACES};
 use super::metrics::{Metrics, TurnedAway};
 use super::peer::{Peer, hang_up};
 use crate::proto::limits::HANDSHAKE_DEADLINE;
@@ -29,6 +29,7 @@ use crate::transport::detect::{Speech, detect};
 use crate::transport::rewound::Rewound;
 use crate::transport::socket::Socket;
 use crate::transport::stream::Wire;
+use crate::transport::tls::BUFFER_BYTES;
 use crate::transport::websocket::WebSocket;
 use crate::transport::websocket::frames::Role;
 use crate::wire::ErrorCode;
@@ -153,12 +154,14 @@ pub(super) async fn enter(doors: Arc<Doors>, guest: Guest) -> Option<Peer> {
         (Stream::Wire(wire), first)
     };
     if !is_welcome {
+        drop(handshake);
         doors.metrics.turned_away(TurnedAway::Plaintext);
         let text = "this server speaks with other machines under TLS only: write blazes:// or wss://";
         doors.refuse(stream, ErrorCode::Forbidden, text).await;
         return None;
     }
     if place.is_spare {
+        drop(handshake);
         doors.metrics.turned_away(TurnedAway::NoPlace);
         doors.refuse(stream, ErrorCode::TooManyConnections, ErrorCode::TooManyConnections.text()).await;
         return None;
@@ -187,10 +190,8 @@ async fn arrive(doors: &Doors, socket: Socket, deadline: Instant) -> Option<(Wir
         return Some((Wire::Plain(socket), first, speech));
     }
     let config = doors.tls.borrow().config.clone();
-    let buffered = |session: &mut tokio_rustls::rustls::ServerConnection| {
-        session.set_buffer_limit(Some(TLS_BUFFER_BYTES));
-    };
-    let accepting = TlsAcceptor::from(config).accept_with(Rewound::new(first, socket), buffered);
+    let accepting = TlsAcceptor::from(config)
+        .accept_with(Rewound::new(first, socket), |session| session.set_buffer_limit(Some(BUFFER_BYTES)));
     let mut wire = Wire::Tls(Box::new(timeout_at(deadline, accepting).await.ok()?.ok()?.into()));
     let (first, speech) = first_bytes(&mut wire, deadline).await?;
     Some((wire, first, speech))

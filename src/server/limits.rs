@@ -25,8 +25,6 @@ pub const MAX_HANDSHAKES: usize = 1_024;
 pub const SPARE_PLACES: usize = 8;
 /// One read of what a connection begins with: the longest hello that may be sent, nearly.
 pub const FIRST_BYTES: usize = 4 << 10;
-/// Encrypted output that a connection holds beside what its socket takes: one batch.
-pub const TLS_BUFFER_BYTES: usize = 64 << 10;
 /// The longest head of an HTTP request, in bytes: the library takes no smaller limit, and browsers send 2 KiB.
 pub const HTTP_BUFFER_BYTES: usize = 8 << 10;
 /// The most header lines of an HTTP request: browsers send 20.

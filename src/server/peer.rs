@@ -56,7 +56,7 @@ pub(super) struct Peer {
     has_input: bool,
     /// When a connection that ended is dropped, said or not.
     last_words_until: Option<Time>,
-    /// Held until the handshake is done.
+    /// Held until the handshake is done, in either way.
     handshake: Option<OwnedSemaphorePermit>,
     _place: OwnedSemaphorePermit,
     _counted: Counted,
@@ -64,7 +64,7 @@ pub(super) struct Peer {
 
 impl Peer {
     /// A client that came to speak the protocol, and whose handshake began at `since`; `first` is what it said already. It
-    /// holds `handshake` until it is welcome, `place` until it is gone.
+    /// holds `handshake` until it is welcome or refused, `place` until it is gone.
     pub(super) fn new(
         stream: Stream,
         first: &[u8],
@@ -181,7 +181,8 @@ impl Peer {
             let _ = self.connection.close(now, parting);
         }
         self.session.advance(now, &mut self.connection);
-        if self.handshake.is_some() && self.connection.is_open() {
+        // Whoever is hung up on leaves its place to others, before it has read why.
+        if self.handshake.is_some() && (self.connection.is_open() || self.connection.is_closed()) {
             self.handshake = None;
         }
     }

@@ -188,7 +188,11 @@ async fn unix(url: &Url) -> Result<UnixStream, ConnectError> {
 async fn secure(url: &Url, config: Arc<ClientConfig>, socket: Socket) -> Result<Wire, ConnectError> {
     let name = ServerName::try_from(url.host().to_owned())
         .map_err(|error| failed(url, io::Error::new(io::ErrorKind::InvalidInput, error)))?;
-    let stream = TlsConnector::from(config).connect(name, Rewound::new(Vec::new(), socket)).await;
+    let connecting =
+        TlsConnector::from(config).connect_with(name, Rewound::new(Vec::new(), socket), |session| {
+            session.set_buffer_limit(Some(tls::BUFFER_BYTES));
+        });
+    let stream = connecting.await;
     let stream = stream.map_err(|cause| {
         let advice = tls::advice(&cause, url.pin());
         ConnectError::Tls { address: url.address(), cause: Arc::new(cause), advice }

@@ -116,7 +116,8 @@ impl Stream {
         }
     }
 
-    /// Takes what it can at once. What it takes may wait for the socket inside: [`Self::holds_output`].
+    /// Takes what it can at once. A little of what it takes may wait for the socket inside: [`Self::holds_output`]. As long
+    /// as it has not taken all of `bytes`, the next call must go on with the rest: they are one message.
     ///
     /// # Errors
     /// `WouldBlock` if it takes nothing; [`Self::writable`] says when to try again.

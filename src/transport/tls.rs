@@ -26,6 +26,10 @@ const EARLY_DATA_BYTES: u32 = 0;
 /// Tickets for resumption: connections last, and each ticket would be memory for as long.
 const TICKETS: usize = 0;
 
+/// Encrypted output that is held beside what the socket takes, in bytes: one record. More would hide from a connection how
+/// slowly the other side reads.
+pub const BUFFER_BYTES: usize = 16 << 10;
+
 /// Why a client's side of TLS cannot be set up: the fault of who configured it, or of the machine.
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]

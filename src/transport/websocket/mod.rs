@@ -1,7 +1,8 @@
 //! A WebSocket as a stream of bytes: what binary messages hold, one behind the other.
 //!
-//! Each write is one message. The protocol's drivers write batches of whole frames, and a write is taken whole or not at
-//! all, so that a message holds whole frames (`spec/doors.md`, D-5).
+//! Each write begins one message. The protocol's drivers write batches of whole frames, and what a write begins with is the
+//! whole of its message, so that a message holds whole frames (`spec/doors.md`, D-5). It is counted as written as it
+//! reaches the stream inside, so that a connection sees how slowly the other side reads.
 
 pub mod frames;
 #[cfg(test)]
@@ -30,6 +31,8 @@ pub struct WebSocket<S> {
     /// Frames that `inner` did not take yet, from `written` on: one message, and what is answered behind it.
     out: Vec<u8>,
     written: usize,
+    /// Bytes of the message under way that nobody was told are written.
+    untold: usize,
     /// A Close was sent: nothing is sent behind it.
     is_closing: bool,
 }
@@ -44,6 +47,7 @@ impl<S> WebSocket<S> {
             answers: Answers::default(),
             out: Vec::new(),
             written: 0,
+            untold: 0,
             is_closing: false,
         }
     }
@@ -157,22 +161,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WebSocket<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WebSocket<S> {
+    /// Writes one message. As long as it is not written whole, the next call goes on with it: its `bytes` must be what was
+    /// not counted as written.
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if !this.out.is_empty() {
-            ready!(this.poll_out(context))?;
+        if this.untold == 0 {
+            if !this.out.is_empty() {
+                ready!(this.poll_out(context))?;
+            }
+            if this.is_closing {
+                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+            }
+            if bytes.is_empty() {
+                return Poll::Ready(Ok(0));
+            }
+            let mask = this.mask()?;
+            frames::push_message(bytes, mask, &mut this.out);
+            this.untold = bytes.len();
         }
-        if this.is_closing {
-            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
-        }
-        if bytes.is_empty() {
-            return Poll::Ready(Ok(0));
-        }
-        let mask = this.mask()?;
-        frames::push_message(bytes, mask, &mut this.out);
-        match this.poll_out(context) {
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            _ => Poll::Ready(Ok(bytes.len())),
+        let left = match this.poll_out(context)? {
+            Poll::Ready(()) => 0,
+            Poll::Pending => this.out.len().saturating_sub(this.written),
+        };
+        match this.untold.saturating_sub(left) {
+            0 => Poll::Pending,
+            count => {
+                this.untold = this.untold.saturating_sub(count);
+                Poll::Ready(Ok(count))
+            }
         }
     }
 

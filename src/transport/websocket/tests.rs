@@ -1,5 +1,11 @@
 //! Frames of RFC 6455, its own examples among them, in pieces of every size.
 
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex};
+
+use super::WebSocket;
 use super::frames::{Answers, Fault, MAX_MESSAGE_BYTES, Receiver, Role, push_close, push_message, push_pong};
 
 /// RFC 6455, section 5.7: "Hello", masked, here as a binary message.
@@ -102,4 +108,55 @@ fn a_close_is_answered_by_its_own_code() {
         let (_, answers, closed) = read(Role::Client, bytes, 1).unwrap();
         assert_eq!((answers.close, closed), (Some(code), true));
     }
+}
+
+/// A message goes through a pipe that is smaller than it: it stays one message, and is counted as it goes.
+#[tokio::test]
+async fn a_slow_reader_is_seen() {
+    let (near, mut far) = duplex(100);
+    let mut socket = WebSocket::new(near, Role::Server);
+    let message: Vec<u8> = (0..1_000_u32).map(|at| at as u8).collect();
+    let mut written = 0;
+    let mut came = Vec::new();
+    let mut counts = Vec::new();
+    while written < message.len() {
+        let mut context = Context::from_waker(Waker::noop());
+        match Pin::new(&mut socket).poll_write(&mut context, &message[written..]) {
+            Poll::Ready(count) => {
+                counts.push(count.unwrap());
+                written += counts.last().unwrap();
+            }
+            Poll::Pending => {
+                let mut part = [0; 100];
+                let count = far.read(&mut part).await.unwrap();
+                came.extend_from_slice(&part[..count]);
+            }
+        }
+    }
+    // The first hundred bytes have the header's four in them.
+    assert_eq!((counts[0], counts.len()), (96, 11));
+    drop(socket);
+    far.read_to_end(&mut came).await.unwrap();
+    assert_eq!(came[..4], [0x82, 126, 0x03, 0xe8]);
+    assert_eq!(came[4..], message);
+}
+
+/// What both ends say to each other, a ping and the closes included.
+#[tokio::test]
+async fn two_ends_speak() {
+    let (near, far) = duplex(4 << 10);
+    let (mut client, mut server) = (WebSocket::new(near, Role::Client), WebSocket::new(far, Role::Server));
+    client.write_all(b"a question").await.unwrap();
+    client.flush().await.unwrap();
+    let mut buffer = [0; 100];
+    let count = server.read(&mut buffer).await.unwrap();
+    assert_eq!(&buffer[..count], b"a question");
+    server.write_all(b"an answer").await.unwrap();
+    server.shutdown().await.unwrap();
+    let count = client.read(&mut buffer).await.unwrap();
+    assert_eq!(&buffer[..count], b"an answer");
+    assert_eq!(client.read(&mut buffer).await.unwrap(), 0);
+    // The Close was answered, and nothing goes behind it.
+    assert!(client.write_all(b"more").await.is_err());
+    assert_eq!(server.read(&mut buffer).await.unwrap(), 0);
 }
