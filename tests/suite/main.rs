@@ -31,6 +31,8 @@ mod cli_watch;
 mod client;
 mod command;
 mod conformance;
+mod doors;
+mod doors_http;
 mod engine;
 mod fuzz_seeds;
 mod generated;
