@@ -1,7 +1,11 @@
 // A client against the real server: what is written is there, once, also when the server is killed in between.
 
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import test from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 
 import { BlazeError, Double, PreciseDate, Uuid, Vector, connect, open } from '../src/node.js';
 import { Server, until } from './support.js';
@@ -223,4 +227,15 @@ test('an abort withdraws what was not sent', { timeout: 60000 }, async () => {
   } finally {
     await server.remove();
   }
+});
+
+withServer('the README begins with lines that work', async (_client, server) => {
+  const root = fileURLToPath(new URL('..', import.meta.url));
+  const [, lines] = /```js\n([^]*?)```/.exec(readFileSync(`${root}README.md`, 'utf8'));
+  const program = lines.replace('blaze://127.0.0.1:25293/main', server.url);
+  assert.notEqual(program, lines);
+  // In the package's own folder its name is known.
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program], { cwd: root });
+  assert.match(stdout, /votes: 6/);
+  assert.match(stdout, /^put \{/m);
 });

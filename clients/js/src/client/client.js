@@ -304,7 +304,7 @@ export class Client extends EventTarget {
       over = true;
       clearTimeout(opening);
       if (connection !== null) connection.transportEnded(why);
-      else this.lost(new BlazeError('unreachable', 0, `No connection to ${this.address.web || `${this.address.host}:${this.address.port}`}: ${why}.`, { retryable: true }), 0);
+      else this.lost(new BlazeError('unreachable', 0, `No connection to ${this.address.name}: ${why}.`, { retryable: true }), 0);
     };
     const opening = setTimeout(() => {
       transport?.destroy();
@@ -404,8 +404,9 @@ export class Client extends EventTarget {
   startOver(error) {
     this.node = null;
     for (const entry of this.outbox.startOver()) {
-      entry.settle(new BlazeError('unknown', error.code, 'The server no longer knows this client: whether the operation took effect is not known.', {
+      entry.settle(new BlazeError('unknown', 0, 'The server no longer knows this client: whether the operation took effect is not known.', {
         advice: 'Compare with the database, and send again what is missing.',
+        cause: error,
       }), '');
     }
   }
@@ -413,7 +414,8 @@ export class Client extends EventTarget {
   /** Waits for the next attempt. @param {BlazeError} error @param {number} advisedMs */
   lost(error, advisedMs) {
     this.connection = null;
-    if (this.closing) return this.finish(error);
+    // While it is being closed it comes back for the outcomes that are missing.
+    if (this.closing && this.outbox.length === 0) return this.finish(null);
     this.error = error;
     if (this.withoutSince === Infinity) this.withoutSince = now();
     const pause = this.backoff.next(advisedMs);

@@ -33,6 +33,8 @@ export class Subscription {
     /** In a snapshot in mode all, which is gone on with in mode latest until it is whole (L-6.1). */
     this.inSnapshot = start === 'snapshot' && mode === 'all';
     this.bridging = false;
+    /** Whether caught_up was told on this connection. */
+    this.caught = false;
     /** @type {{ told: Told, request: Request, cost: number }[]} */
     this.queue = [];
     this.finished = false;
@@ -58,6 +60,7 @@ export class Subscription {
   /** Asks on a connection, from where the one before had come. @param {import('../wire/connection.js').Connection} connection */
   ask(connection) {
     this.bridging = this.inSnapshot && this.reached !== null;
+    this.caught = false;
     const request = new Request(
       {
         kind: 'subscribe',
@@ -92,7 +95,7 @@ export class Subscription {
         const told = { ...change, position: i === final ? event.position : positionBehind(event.position, change.seq) };
         this.queue.push({ told, request, cost: i === final ? cost : 0 });
       });
-      if (this.status !== 'live') this.status = 'catching_up';
+      this.status = this.caught ? 'live' : 'catching_up';
     } else if (SUBSCRIBER_SEES.has(event.kind)) {
       this.queue.push({ told: { kind: /** @type {any} */ (event.kind), position: event.position }, request, cost });
       if (event.kind === 'waiting') this.status = 'waiting';
@@ -102,6 +105,7 @@ export class Subscription {
   }
 
   caughtUp() {
+    this.caught = true;
     if (this.status !== 'waiting') this.status = 'live';
     this.inSnapshot = false;
     this.resolveReady();

@@ -8,7 +8,7 @@
 
 import { Uuid } from '../encoding/values.js';
 import { Writer } from '../encoding/writer.js';
-import { BlazeError, ProtocolFault, codeOf } from '../errors.js';
+import { BlazeError, ProtocolFault, codeOf, isRetryable } from '../errors.js';
 import { Allowance, ControlBudget, Grant } from './credit.js';
 import { FLAG, FrameReader, MAX_PAYLOAD_BYTES, OVERHEAD_BYTES, TYPE, beginFrame, checkFlags, endFrame, nextSequence } from './frame.js';
 import { decompress } from './lz4.js';
@@ -55,15 +55,16 @@ export class Request {
 export class Connection {
   /**
    * @param {{ database: string, agent: string, node: Uuid | null, heartbeatMs: number, lz4: boolean,
-   *   outbox: import('./outbox.js').Outbox, handler: Handler, now: number }} options
+   *   outbox: import('./outbox.js').Outbox, handler: Handler, now: number, sequence?: number }} options
    */
-  constructor({ database, agent, node, heartbeatMs, lz4, outbox, handler, now }) {
+  constructor({ database, agent, node, heartbeatMs, lz4, outbox, handler, now, sequence = 0 }) {
     this.handler = handler;
     this.outbox = outbox;
     this.state = 'waiting';
     this.reader = new FrameReader();
     this.out = new Writer();
-    this.sequence = 0;
+    /** Of the next frame: the first may carry any (C-4.1). */
+    this.sequence = sequence;
     /** @type {number | undefined} */
     this.peerSequence = undefined;
     this.hello = {
@@ -420,7 +421,8 @@ export class Connection {
       code,
       message: message || known?.text || 'the connection was closed',
       remote,
-      retryable: known?.retryable ?? true,
+      // Without a code it was the network, or an end in order.
+      retryable: code === 0 || isRetryable(code),
       retryAfterMs: typeof retryAfterMs === 'number' && retryAfterMs > 0 ? retryAfterMs : 0,
       welcomed: this.welcome !== null,
     });
