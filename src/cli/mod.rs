@@ -17,6 +17,7 @@ mod input;
 mod output;
 mod patch;
 mod progress;
+mod proxy;
 mod put;
 mod record;
 mod scan;
@@ -92,6 +93,8 @@ enum Command {
     Record(record::Args),
     /// Print the protocol's frames from a capture or a log file
     Frames(frames::FramesArgs),
+    /// Carry connections on to a server and record them
+    Proxy(proxy::Args),
     /// Put a server under load and print its throughput and latencies
     Bench(bench::Args),
     /// Run a server
@@ -201,6 +204,7 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::Stats(args) => stats::run(&cli.target, args),
         Command::Record(args) => record::run(args),
         Command::Frames(args) => frames::run(&args),
+        Command::Proxy(args) => proxy::run(&args),
         Command::Bench(args) => bench::run(&cli.target, args),
         Command::Serve(args) => serve::run(args),
         Command::Verify(args) => verify::run(&args),
