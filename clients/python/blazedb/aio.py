@@ -181,8 +181,7 @@ class Client:
         return Ticket(self, self._session.submit(body))
 
     async def _commit(self, batch: Operations, timeout: Optional[float]) -> Outcome:
-        ticket = await self.submit(batch, timeout=timeout)
-        return await ticket.result(timeout)
+        return await _commit(self, batch, timeout)
 
     # ---- reading ----
 
@@ -278,7 +277,7 @@ class Batch(Operations):
 
     async def commit(self, timeout: Optional[float] = DEFAULT) -> Outcome:
         """Sends the batch and returns when it is durable."""
-        return await (await self._client.submit(self, timeout=timeout)).result(timeout)
+        return await _commit(self._client, self, timeout)
 
     async def submit(self, timeout: Optional[float] = DEFAULT) -> Ticket:
         """Sends the batch without waiting for its outcome."""
@@ -353,6 +352,13 @@ class WatchStream(Stream[Change]):
     def position(self) -> Optional[bytes]:
         """Where to start another watch that goes on after the last change that this one handed on."""
         return self._request.position
+
+
+async def _commit(client: Client, batch: Operations, timeout: Optional[float]) -> Outcome:
+    """Hands in and waits, both within the one time."""
+    limit = client._until(timeout)
+    ticket = await client.submit(batch, timeout=timeout)
+    return await ticket.result(None if limit is None else max(0.0, limit - time.monotonic()))
 
 
 async def _passed(register: Callable[[Callable[[], Any]], Any], limit: Optional[float]) -> bool:

@@ -208,7 +208,7 @@ class Client:
                 raise TimedOut("the outbox stayed full: nothing was handed in")
 
     def _commit(self, batch: Operations, timeout: Optional[float]) -> Outcome:
-        return self.submit(batch, timeout=timeout).result(timeout)
+        return _commit(self, batch, timeout)
 
     # ---- reading ----
 
@@ -328,7 +328,7 @@ class Batch(Operations):
 
     def commit(self, timeout: Optional[float] = DEFAULT) -> Outcome:
         """Sends the batch and returns when it is durable."""
-        return self._client.submit(self, timeout=timeout).result(timeout)
+        return _commit(self._client, self, timeout)
 
     def submit(self, timeout: Optional[float] = DEFAULT) -> Ticket:
         """Sends the batch without waiting for its outcome."""
@@ -409,6 +409,13 @@ class WatchStream(Stream[Change]):
     def position(self) -> Optional[bytes]:
         """Where to start another watch that goes on after the last change that this one handed on."""
         return self._request.position
+
+
+def _commit(client: Client, batch: Operations, timeout: Optional[float]) -> Outcome:
+    """Hands in and waits, both within the one time."""
+    limit = client._until(timeout)
+    ticket = client.submit(batch, timeout=timeout)
+    return ticket.result(None if limit is None else max(0.0, limit - time.monotonic()))
 
 
 def _gate() -> threading.Lock:

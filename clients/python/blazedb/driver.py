@@ -105,10 +105,11 @@ class Driver:
             await open_transport(self._target, lambda: _Link(self), self._tls)
         except ssl.SSLCertVerificationError as caught:
             error, hopeless = BlazeError(f"the server's certificate is not trusted: {caught}"), True
-        except (OSError, asyncio.TimeoutError) as caught:
-            error = BlazeError(f"no connection to {describe(self._target)}: {caught or 'it took too long'}")
         except asyncio.CancelledError:
             pass
+        except Exception as caught:
+            # Whatever keeps a transport from opening (no route, no such host, a name that is none) may pass.
+            error = BlazeError(f"no connection to {describe(self._target)}: {str(caught) or 'it took too long'}")
         with self._lock:
             self._dialling = None
             now = time.monotonic()

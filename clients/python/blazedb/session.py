@@ -129,6 +129,7 @@ class Session:
         self._room: List[Callable[[], Any]] = []
         self._asked: Deque[Request] = deque()
         self._running: Dict[int, Request] = {}
+        self._parked: List[Request] = []
         # Requests that nobody holds any more, to be cancelled when there is time.
         self._forgotten: Deque[Request] = deque()
         self._closing = False
@@ -205,7 +206,7 @@ class Session:
         if self.ended or self._closing:
             return
         self._closing = True
-        for request in [*self._asked, *self._running.values()]:
+        for request in [*self._asked, *self._parked, *self._running.values()]:
             if not request.gathers:
                 self.cancel(request, Cancelled("the client was closed"))
         self._part_when_done(now)
@@ -395,7 +396,8 @@ class Session:
         if request is None:
             return
         if request.repeats(event.error.code):
-            self._asked.append(request)
+            # On the next connection: on this one it would be told the same at once.
+            self._parked.append(request)
         else:
             request.end(Refused(event.error.message, event.error.code, event.error.detail))
 
@@ -406,6 +408,8 @@ class Session:
             self._last_words += connection.take()
         self._again.clear()
         running, self._running = self._running, {}
+        self._asked.extend(self._parked)
+        self._parked.clear()
         for request in running.values():
             if request.lost():
                 self._asked.append(request)
@@ -464,8 +468,8 @@ class Session:
             self.connection = None
         self._set(Status(ENDED, error))
         pendings = [*self._outbox, *self._unsent]
-        requests = [*self._asked, *self._running.values()]
-        for group in (self._outbox, self._again, self._unsent, self._asked, self._running):
+        requests = [*self._asked, *self._parked, *self._running.values()]
+        for group in (self._outbox, self._again, self._unsent, self._asked, self._parked, self._running):
             group.clear()
         for pending in pendings:
             pending.settle(None, error)
@@ -475,8 +479,9 @@ class Session:
         self.wake()
 
     def _detach(self, request: Request) -> None:
-        if request in self._asked:
-            self._asked.remove(request)
+        for group in (self._asked, self._parked):
+            if request in group:
+                group.remove(request)
         if self._running.get(request.wire_id) is request:
             del self._running[request.wire_id]
             if self.connection is not None:

@@ -293,6 +293,24 @@ class Watches(unittest.TestCase):
         self.assertEqual([(item.kind, item.seq) for item in told], [("put", 5), ("put", 9), ("caught_up", 0), ("put", 10)])
         stub.finish(self)
 
+    def test_a_watch_that_a_stopping_server_refuses_waits_for_the_next_connection(self):
+        def stopping(peer):
+            peer.welcome()
+            asked = peer.hear(messages.Subscribe)
+            peer.say(messages.Error(2, asked.id, NUMBERS["shutting_down"], "", None))
+            peer.say(messages.Goodbye(NUMBERS["shutting_down"], 50, "back soon"))
+            self.assertIsInstance(peer.hear(), messages.Goodbye)
+
+        def back(peer):
+            peer.welcome()
+            peer.say(changes(peer.hear(messages.Subscribe).id, 4, change(4)))
+            peer.part()
+
+        stub = Stub(stopping, back)
+        with blazedb.connect(stub.url) as db:
+            self.assertEqual(next(db.watch("notes", timeout=10)).seq, 4)
+        stub.finish(self)
+
     def test_a_reset_is_told_with_the_oldest_position(self):
         def reset(peer):
             peer.welcome()
@@ -345,6 +363,8 @@ class Connecting(unittest.TestCase):
             blazedb.connect("blaze://127.0.0.1:1/main", timeout=0.5)
         with self.assertRaises(blazedb.Unreachable):
             blazedb.connect("blaze://127.0.0.1:1/main", timeout=None, give_up=0.5)
+        with self.assertRaises(blazedb.Unreachable):
+            blazedb.connect("blaze://no..host/main", timeout=0.5)
 
     def test_waits_grow_within_their_bounds(self):
         for chance in (0.0, 0.5, 1.0):
