@@ -5,6 +5,7 @@
 
 mod bench;
 mod completion;
+mod conformance;
 mod connect;
 mod delete;
 mod demo;
@@ -94,6 +95,8 @@ enum Command {
     Frames(frames::FramesArgs),
     /// Put a server under load and print its throughput and latencies
     Bench(bench::Args),
+    /// Hold a server or a client of any make against the specification
+    Conformance(conformance::Args),
     /// Run a server
     Serve(serve::Args),
     /// Read everything in a data directory again, and accept damage to it
@@ -202,6 +205,7 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::Record(args) => record::run(args),
         Command::Frames(args) => frames::run(&args),
         Command::Bench(args) => bench::run(&cli.target, args),
+        Command::Conformance(args) => conformance::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Verify(args) => verify::run(&args),
         Command::Demo(args) => demo::run(args),
