@@ -5,6 +5,7 @@
 
 mod bench;
 mod completion;
+mod conformance;
 mod connect;
 mod delete;
 mod demo;
@@ -97,6 +98,8 @@ enum Command {
     Proxy(proxy::Args),
     /// Put a server under load and print its throughput and latencies
     Bench(bench::Args),
+    /// Hold a server or a client of any make against the specification
+    Conformance(conformance::Args),
     /// Run a server
     Serve(serve::Args),
     /// Read everything in a data directory again, and accept damage to it
@@ -206,6 +209,7 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::Frames(args) => frames::run(&args),
         Command::Proxy(args) => proxy::run(&args),
         Command::Bench(args) => bench::run(&cli.target, args),
+        Command::Conformance(args) => conformance::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Verify(args) => verify::run(&args),
         Command::Demo(args) => demo::run(args),

@@ -308,6 +308,20 @@ mod tests {
         assert!(order.take(&piece(&head(), 6, true, false), 10).is_none(), "the pieces lie in one batch");
     }
 
+    /// 3.5: a count of four billion effects in a piece of 60 bytes takes no memory, nor does a length.
+    #[test]
+    fn a_declared_count_makes_no_room() {
+        let sound = piece(&head(), 5, false, false);
+        for offset in [0, 47, 51] {
+            let mut boastful = sound.clone();
+            boastful[offset..offset + 4].fill(0xFF);
+            let used = allocation_counter::measure(|| {
+                assert_eq!(Piece::parse(&mut Reader::new(&boastful)), None, "at {offset}");
+            });
+            assert_eq!(used.count_total, 0, "at {offset}");
+        }
+    }
+
     #[test]
     fn framing_that_does_not_add_up_is_refused() {
         let sound = piece(&head(), 5, false, false);

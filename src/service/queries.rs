@@ -69,7 +69,7 @@ impl Queries {
     pub(super) fn go_on(&mut self, now: Time, connection: &mut Connection<Server>, served: &Served, id: u64) {
         let Some(running) = self.running.get_mut(&id) else { return };
         if let State::Waiting(payload, position) = &mut running.state {
-            if served.database.position() < *position {
+            if served.database.check_position(*position).is_err() {
                 return;
             }
             match begin(now, served, std::mem::take(payload)) {
@@ -112,11 +112,12 @@ impl Queries {
         if self.running.is_empty() {
             return;
         }
-        let position = served.database.position();
         let (mut ready, mut late) = (Vec::new(), Vec::new());
         for (id, running) in &self.running {
             match &running.state {
-                State::Waiting(_, wanted) if *wanted <= position => ready.push(*id),
+                State::Waiting(_, wanted) if served.database.check_position(*wanted).is_ok() => {
+                    ready.push(*id)
+                }
                 State::Waiting(..) if running.until <= now => late.push((*id, ErrorCode::PositionNotReached)),
                 State::Answering(_) if running.until <= now => late.push((*id, ErrorCode::SnapshotExpired)),
                 _ => {}
@@ -170,14 +171,13 @@ fn begin(now: Time, served: &Served, payload: Vec<u8>) -> Result<(State, Time), 
         Ok(_) => return Err(RefusalText::new(ErrorCode::Internal)),
         Err(error) => return Err(refusals::of_payload(&error)),
     };
-    if let Some(wanted) = query.at_least {
+    // What is reached may lie above the last change: an outcome without one has a number, too, which subscriptions tell.
+    if let Some(wanted) = query.at_least.filter(|wanted| served.database.check_position(*wanted).is_err()) {
         let here = served.database.position();
         if (wanted.epoch, wanted.partition) != (here.epoch, here.partition) {
             return Err(RefusalText::new(ErrorCode::PositionUnknown));
         }
-        if wanted > here {
-            return Ok((State::Waiting(payload, wanted), now.after(POSITION_PATIENCE)));
-        }
+        return Ok((State::Waiting(payload, wanted), now.after(POSITION_PATIENCE)));
     }
     let answer = answer(served, &query).map_err(|error| refusals::of_error(&error))?;
     Ok((State::Answering(Box::new(answer)), now.after(MAX_ANSWER_AGE)))

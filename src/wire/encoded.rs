@@ -16,8 +16,6 @@ pub struct EncodedDict<'a>(Cow<'a, [u8]>);
 impl<'a> EncodedDict<'a> {
     /// No dict.
     pub const NONE: Self = Self(Cow::Borrowed(&[]));
-    /// The tag by which a dict that is not empty begins.
-    pub(super) const TAG: u8 = 0x09;
 
     /// Encodes `dict`; an empty one is none.
     ///

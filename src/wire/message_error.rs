@@ -67,6 +67,12 @@ pub enum MessageErrorKind {
         /// The field.
         field: &'static str,
     },
+    /// A dict without entries where there is at least one.
+    #[error("{field} is empty; null says that there is none")]
+    Empty {
+        /// The field.
+        field: &'static str,
+    },
     /// A field that contradicts another.
     #[error("{field} contradicts the fields before it")]
     Inconsistent {
@@ -132,6 +138,7 @@ impl MessageError {
             Kind::UnsupportedExtension => ErrorCode::UnsupportedExtension,
             Kind::UnknownValue { .. }
             | Kind::Zero { .. }
+            | Kind::Empty { .. }
             | Kind::Inconsistent { .. }
             | Kind::NotSorted { .. }
             | Kind::TooLong { .. } => ErrorCode::InvalidField,

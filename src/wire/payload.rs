@@ -116,8 +116,10 @@ impl<'a> PayloadReader<'a> {
         self.reader.bytes(length).ok_or_else(|| Kind::Truncated.at(at))
     }
 
+    /// A value is one field, wherever in it the fault lies (P-3.7).
     fn value(&mut self) -> Result<ValueView<'a>, MessageError> {
-        read_canonical_value(&mut self.reader).map_err(|error| Kind::Value(error.kind).at(error.offset))
+        let at = self.offset();
+        read_canonical_value(&mut self.reader).map_err(|error| Kind::Value(error.kind).at(at))
     }
 
     fn optional_string(&mut self, field: &'static str) -> Result<Option<&'a str>, MessageError> {
@@ -191,6 +193,7 @@ impl<'a> PayloadReader<'a> {
             ValueView::Dict(dict) if !dict.is_empty() => {
                 Ok(EncodedDict::validated(Cow::Borrowed(self.since(start))))
             }
+            ValueView::Dict(_) => Err(Kind::Empty { field }.at(start.offset())),
             _ => Err(Kind::WrongType { field }.at(start.offset())),
         }
     }
@@ -206,11 +209,10 @@ impl<'a> PayloadReader<'a> {
         if start.rest().is_empty() {
             return Ok(EncodedDict::NONE);
         }
-        let trailing = || Kind::TrailingBytes.at(start.offset());
-        if start.rest().first() != Some(&EncodedDict::TAG) {
-            return Err(trailing());
-        }
-        let ValueView::Dict(dict) = self.value()? else { return Err(trailing()) };
+        let dict = match self.value() {
+            Ok(ValueView::Dict(dict)) if !dict.is_empty() => dict,
+            _ => return Err(Kind::TrailingBytes.at(start.offset())),
+        };
         if !self.rest().is_empty() {
             return Err(Kind::TrailingBytes.at(self.offset()));
         }

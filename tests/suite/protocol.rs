@@ -2,11 +2,13 @@
 
 use blazedb::blazebinary::{Layout, Record, Value, encode_record};
 use blazedb::wire::message::{
-    Ack, AckLevel, Action, Hello, Message, Operation, OperationBuilder, RecordOperation, Welcome,
+    Ack, AckLevel, Action, Credit, CreditScope, Error, Event, EventKind, Goodbye, Hello, Ids, Message, Mode,
+    Operation, OperationBuilder, Query, QueryKind, QueryResponse, RecordOperation, RowsBuilder, Start,
+    Subscribe, Welcome,
 };
 use blazedb::wire::{
-    Clock, CollectionName, CreditLimit, DatabaseName, EncodedStrings, Flags, FrameBuffer, FramedRecord, Lane,
-    Position, check_flags, encode_frame_with, flags_to_send,
+    Clock, CollectionName, CreditLimit, DatabaseName, EncodedDict, EncodedStrings, Flags, FrameBuffer,
+    FramedRecord, Lane, Position, Subject, check_flags, encode_frame_with, flags_to_send,
 };
 use uuid::Uuid;
 
@@ -14,17 +16,8 @@ const DOCUMENT: &str = include_str!("../../spec/protocol.md");
 
 /// The bytes of each frame of the session.
 pub(super) fn session() -> Vec<Vec<u8>> {
-    let (_, behind) = DOCUMENT.split_once("```session\n").expect("the session is there");
-    let (session, _) = behind.split_once("```").expect("the session ends");
-    let frames = session.split('#').skip(1).map(|frame| {
-        let (_title, lines) = frame.split_once('\n').unwrap();
-        let digits: String = lines
-            .lines()
-            .flat_map(|line| line.split(';').next().unwrap_or_default().split_whitespace())
-            .collect();
-        data_encoding::HEXLOWER.decode(digits.as_bytes()).unwrap()
-    });
-    frames.collect()
+    let session = super::sessions::sessions(DOCUMENT).remove(0);
+    session.into_iter().map(|dump| dump.bytes).collect()
 }
 
 fn uuid(text: &str) -> Uuid {
@@ -96,6 +89,60 @@ fn the_session_of_the_specification_is_read_and_written() {
             .unwrap();
         assert_eq!(&written, bytes);
         assert_eq!(buffer.pending_bytes(), 0);
+    }
+}
+
+/// The example of a compressed payload is read from the document, and P-4.10's sizes are those that are written.
+#[test]
+fn the_compressed_example_and_the_sizes_of_payloads_hold() {
+    let (_, behind) = DOCUMENT.split_once("```block\n").expect("the block is there");
+    let lines = behind.split("```").next().unwrap().lines();
+    let digits: String = lines.map(|line| line.split(';').next().unwrap().trim()).collect();
+    let payload = data_encoding::HEXLOWER.decode(digits.as_bytes()).unwrap();
+    let mut plain = Vec::new();
+    assert_eq!(blazedb::wire::decompress(&payload, &mut plain), Ok(()));
+    assert_eq!(plain, b"abcabcabcabcabcabcab");
+
+    let bytes = |message: Message<'_>| {
+        let mut payload = Vec::new();
+        message.encode(&mut payload);
+        payload.len()
+    };
+    let (limit, position) = (CreditLimit::NONE, Position::default());
+    let collection = CollectionName::new("c").unwrap();
+    let query = |kind, at_least| Message::Query(Query { id: 1, credit: limit, at_least, kind });
+    let scan = |lower| {
+        let upper = std::ops::Bound::Unbounded;
+        query(QueryKind::Scan { collection, reverse: false, limit: 0, lower, upper }, None)
+    };
+    let subscribe =
+        |start| Message::Subscribe(Subscribe { id: 1, credit: limit, mode: Mode::All, start, collection });
+    let event = |kind| Message::Event(Event { id: 1, position, kind });
+    let ack = Ack { lane: Lane::Work, level: AckLevel::Durable, number: 1, unchanged: 0, position };
+    let (code, message, retry_after_ms) = (1, "", 0);
+    let error = Error { subject: Subject::Connection, code, message, detail: EncodedDict::NONE };
+    let id = [7; 16];
+    let get = QueryKind::Get { collection, ids: Ids::new(std::slice::from_ref(&id)).unwrap() };
+    let rows = RowsBuilder::new();
+    let answer = QueryResponse { id: 1, last: true, position, rows: rows.rows() };
+    // By hand from the table: the name of the collection takes 2.
+    for (message, expected) in [
+        (query(get, None), 26 + 2 + 2 + 16),
+        (query(QueryKind::Stats { collection: None }, Some(position)), 26 + 16 + 1),
+        (scan(std::ops::Bound::Unbounded), 26 + 2 + 9 + 1 + 1),
+        (scan(std::ops::Bound::Included(uuid("018f3c7a-5b2f-7abc-8def-0123456789ab"))), 26 + 2 + 9 + 17 + 1),
+        (Message::QueryResponse(answer), 27),
+        (subscribe(Start::Now), 26 + 2),
+        (subscribe(Start::After(position)), 26 + 16 + 2),
+        (Message::Ack(ack), 34),
+        (Message::Error(error), 11 + 1 + 1),
+        (event(EventKind::CaughtUp), 25),
+        (event(EventKind::Reset { code: 300, oldest: position }), 25 + 18),
+        (Message::Goodbye(Goodbye { code, retry_after_ms, message }), 6 + 1),
+        (Message::Credit(Credit { scope: CreditScope::Request(1), limit }), 25),
+    ] {
+        let name = format!("{message:?}");
+        assert_eq!(bytes(message), expected, "{name}");
     }
 }
 

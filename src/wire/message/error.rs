@@ -97,7 +97,7 @@ mod tests {
         }
         rejects(8, "00 0000000000000000 0000", 9, Kind::Zero { field: "code" });
         rejects(8, "00 0000000000000000 0006 0b 0b", 11, Kind::WrongType { field: "message" });
-        rejects(8, "00 0000000000000000 0006 11 19", 12, Kind::WrongType { field: "detail" });
+        rejects(8, "00 0000000000000000 0006 11 19", 12, Kind::Empty { field: "detail" });
         let kind = Kind::Value(DecodeErrorKind::NonCanonicalString);
         rejects(8, "00 0000000000000000 0006 01 00000001 78 0b", 11, kind);
     }
