@@ -24,4 +24,6 @@ const seconds = (performance.now() - start) / 1000;
 await client.close();
 latencies.sort();
 const at = (share) => latencies[Math.min(total - 1, Math.floor(total * share))].toFixed(2);
-console.log(`${total} durable inserts, window ${window}: ${Math.round(total / seconds)}/s, p50 ${at(0.5)} ms, p99 ${at(0.99)} ms`);
+console.log(
+  `${total} durable inserts, window ${window}: ${Math.round(total / seconds)}/s, p50 ${at(0.5)} ms, p99 ${at(0.99)} ms`,
+);

@@ -23,7 +23,12 @@ const answer = (id, ok) => say({ id, ok });
 function refuse(id, error) {
   const known = error instanceof BlazeError;
   const kind = error?.name === 'AbortError' ? 'cancelled' : known ? error.kind : 'input';
-  const members = { kind, code: known ? error.code : 0, message: String(error?.message ?? error), retryable: known && error.retryable };
+  const members = {
+    kind,
+    code: known ? error.code : 0,
+    message: String(error?.message ?? error),
+    retryable: known && error.retryable,
+  };
   if (known && typeof error.detail?.item === 'number') members.item = error.detail.item;
   say({ id, error: JSON.stringify(members) });
 }

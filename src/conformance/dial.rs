@@ -3,7 +3,7 @@
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::failure::Failure;
-use crate::transport::{Url, tcp};
+use crate::transport::{Dialer, Url};
 
 /// A stream of bytes each way.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -12,5 +12,5 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// Connects to the server of `url`.
 pub(super) async fn dial(url: &Url) -> Result<Box<dyn Stream>, Failure> {
-    Ok(Box::new(tcp::connect(url).await?))
+    Ok(Box::new(Dialer::new(url.clone(), None).dial().await?))
 }

@@ -6,6 +6,7 @@ use rustix::system::sysinfo;
 const GROUP_LIMIT: &str = "/sys/fs/cgroup/memory.max";
 
 /// The machine's memory in bytes, or what the control group may take of it.
+#[allow(clippy::useless_conversion, reason = "the system's numbers have 32 bits on some machines")]
 pub(super) fn bytes() -> u64 {
     let machine = sysinfo();
     let total =

@@ -19,6 +19,11 @@ export function codeOf(key) {
   return BY_KEY.get(key);
 }
 
+/** The number of a name, 0 where it has none. @param {string} name @returns {number} */
+export function numberOf(name) {
+  return codeOf(name)?.number ?? 0;
+}
+
 /** Whether what failed with this code may succeed later; of one that is not known its range says it. @param {number | string} code @returns {boolean} */
 export function isRetryable(code) {
   return codeOf(code)?.retryable ?? (typeof code === 'number' && code >= 500 && code <= 599);

@@ -49,13 +49,15 @@ test('a session in a page, while the server is killed and started again', { skip
       await session.begin();
     })()`);
     for (const part of [0.25, 0.5]) {
-      while ((await browser.run('session.acknowledged')) <= part * WRITES) await new Promise((resolve) => setTimeout(resolve, 10));
+      while ((await browser.run('session.acknowledged')) <= part * WRITES)
+        await new Promise((resolve) => setTimeout(resolve, 10));
       await server.kill();
       await server.start();
     }
     assert.deepEqual(await browser.run('session.finish()'), []);
 
-    const text = '{"big":{"$int":"9007199254740993"},"data":{"$data":"AAEC/w=="},"date":{"$date":"2013-01-01T10:00:00.1Z"},"five":5,"whole":5.0,"ж":[null,true]}';
+    const text =
+      '{"big":{"$int":"9007199254740993"},"data":{"$data":"AAEC/w=="},"date":{"$date":"2013-01-01T10:00:00.1Z"},"five":5,"whole":5.0,"ж":[null,true]}';
     const back = await browser.run(`(async () => {
       const db = await blazedb.connect(${JSON.stringify(server.webUrl)});
       const { id } = await db.put('values', blazedb.parseTyped(${JSON.stringify(text)}));

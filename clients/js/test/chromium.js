@@ -47,8 +47,10 @@ export class Browser {
   }
 
   hear({ id, result, error, method, params }) {
-    if (method === 'Runtime.consoleAPICalled') this.said.push(params.args.map(({ value, description }) => value ?? description).join(' '));
-    if (method === 'Runtime.exceptionThrown') this.said.push(params.exceptionDetails.exception?.description ?? params.exceptionDetails.text);
+    if (method === 'Runtime.consoleAPICalled')
+      this.said.push(params.args.map(({ value, description }) => value ?? description).join(' '));
+    if (method === 'Runtime.exceptionThrown')
+      this.said.push(params.exceptionDetails.exception?.description ?? params.exceptionDetails.text);
     const call = this.calls.get(id);
     if (!call) return;
     this.calls.delete(id);
@@ -84,7 +86,11 @@ export class Browser {
 
   /** The value of an expression in the page, awaited. @param {string} expression */
   async run(expression) {
-    const { result, exceptionDetails } = await this.call('Runtime.evaluate', { expression, awaitPromise: true, returnByValue: true });
+    const { result, exceptionDetails } = await this.call('Runtime.evaluate', {
+      expression,
+      awaitPromise: true,
+      returnByValue: true,
+    });
     if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
     return result.value;
   }

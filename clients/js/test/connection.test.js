@@ -7,7 +7,8 @@ import { Backoff } from '../src/client/backoff.js';
 import { encodeValue } from '../src/encoding/record.js';
 import { Uuid } from '../src/encoding/values.js';
 import { Writer } from '../src/encoding/writer.js';
-import { Connection, Request } from '../src/wire/connection.js';
+import { Connection } from '../src/wire/connection.js';
+import { Request } from '../src/wire/request.js';
 import { FrameReader, TYPE, beginFrame, endFrame } from '../src/wire/frame.js';
 import { encodeBody } from '../src/wire/operation.js';
 import { Entry, Outbox } from '../src/wire/outbox.js';
@@ -92,7 +93,11 @@ class Peer {
 
   put(level = 'durable') {
     const told = [];
-    this.outbox.add(new Entry(encodeBody([{ op: 'delete', collection: 'notes', id: Uuid.v7() }], level), level === 'durable', (error) => told.push(error)));
+    this.outbox.add(
+      new Entry(encodeBody([{ op: 'delete', collection: 'notes', id: Uuid.v7() }], level), level === 'durable', (error) =>
+        told.push(error),
+      ),
+    );
     return told;
   }
 
@@ -221,7 +226,15 @@ test('operations and requests take turns, control goes first', () => {
   subscribe(peer);
   peer.ping(1);
   peer.connection.cancel(request);
-  assert.deepEqual(peer.frames(), [TYPE.unsubscribe, TYPE.pong, TYPE.subscribe, TYPE.operation, TYPE.subscribe, TYPE.operation, TYPE.operation]);
+  assert.deepEqual(peer.frames(), [
+    TYPE.unsubscribe,
+    TYPE.pong,
+    TYPE.subscribe,
+    TYPE.operation,
+    TYPE.subscribe,
+    TYPE.operation,
+    TYPE.operation,
+  ]);
 });
 
 test('what was consumed is credited when half the window is due; more than that is no credit', () => {
@@ -304,7 +317,10 @@ test('an accepted outcome is told early, once, and kept until it is durable', ()
 
 test('pauses grow, are jittered, and keep to what the server advised', () => {
   const early = new Backoff(() => 0);
-  assert.deepEqual([0, 0, 0].map(() => early.next(0)), [50, 100, 200]);
+  assert.deepEqual(
+    [0, 0, 0].map(() => early.next(0)),
+    [50, 100, 200],
+  );
   const late = new Backoff(() => 1);
   for (let i = 0; i < 20; i++) late.next(0);
   assert.equal(late.next(0), 10000);

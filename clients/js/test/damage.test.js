@@ -97,10 +97,17 @@ test('damaged blocks', () => {
 
 test('damaged texts', () => {
   const below = random(SEED);
-  const texts = JSON.parse(repositoryText('conformance/vectors/json.json')).cases.map(({ text }) => text).filter((text) => text.length <= MAX_BYTES);
+  const texts = JSON.parse(repositoryText('conformance/vectors/json.json'))
+    .cases.map(({ text }) => text)
+    .filter((text) => text.length <= MAX_BYTES);
   for (let round = 0; round < ROUNDS; round++) {
     for (const text of texts) {
-      const input = String.fromCharCode(...damaged(Uint16Array.from(text, (_, i) => text.charCodeAt(i) & 0xff), below));
+      const input = String.fromCharCode(
+        ...damaged(
+          Uint16Array.from(text, (_, i) => text.charCodeAt(i) & 0xff),
+          below,
+        ),
+      );
       try {
         parseTyped(input);
       } catch (error) {

@@ -45,7 +45,9 @@ export class Server {
   async start() {
     const more = hasDoors() ? ['--listen', `unix:${this.socket}`] : [];
     const listen = ['--listen', `127.0.0.1:${this.port}`, ...more];
-    this.child = spawn(binary(), ['serve', ...listen, '--data-dir', join(this.directory, 'data')], { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.child = spawn(binary(), ['serve', ...listen, '--data-dir', join(this.directory, 'data')], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     let said = '';
     await new Promise((resolve, reject) => {
       const late = setTimeout(() => reject(new Error(`the server did not start: ${said}`)), START_MS);

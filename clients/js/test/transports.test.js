@@ -9,7 +9,8 @@ import { Server, hasDoors, until } from './support.js';
 
 const WRITES = 600;
 const noDoors = hasDoors() ? false : 'this server has no door but TCP';
-const noWebSocket = noDoors || (globalThis.WebSocket === undefined ? 'this Node has no WebSocket (before 22: --experimental-websocket)' : false);
+const noWebSocket =
+  noDoors || (globalThis.WebSocket === undefined ? 'this Node has no WebSocket (before 22: --experimental-websocket)' : false);
 
 for (const [name, url, skip] of [
   ['TCP', (server) => server.url, false],
@@ -35,14 +36,18 @@ for (const [name, url, skip] of [
   });
 }
 
-test('another certificate than the pinned one, and one that nobody vouches for, are not spoken to', { skip: noDoors, timeout: 60000 }, async () => {
-  const server = new Server();
-  try {
-    await server.start();
-    const other = server.tlsUrl.replace(/[0-9a-f]{64}$/, '00'.repeat(32));
-    await assert.rejects(connect(other, { timeoutMs: 500 }), /another than the pinned one/);
-    await assert.rejects(connect(server.tlsUrl.replace(/\?.*/, ''), { timeoutMs: 500 }), /self.signed|certificate/);
-  } finally {
-    await server.remove();
-  }
-});
+test(
+  'another certificate than the pinned one, and one that nobody vouches for, are not spoken to',
+  { skip: noDoors, timeout: 60000 },
+  async () => {
+    const server = new Server();
+    try {
+      await server.start();
+      const other = server.tlsUrl.replace(/[0-9a-f]{64}$/, '00'.repeat(32));
+      await assert.rejects(connect(other, { timeoutMs: 500 }), /another than the pinned one/);
+      await assert.rejects(connect(server.tlsUrl.replace(/\?.*/, ''), { timeoutMs: 500 }), /self.signed|certificate/);
+    } finally {
+      await server.remove();
+    }
+  },
+);

@@ -1,7 +1,7 @@
 // Queries: one answer read whole, and a scan that is read row by row.
 
 import { BlazeError } from '../errors.js';
-import { Request } from '../wire/connection.js';
+import { Request } from '../wire/request.js';
 
 /** How much of an answer may be under way. */
 const WINDOW = Object.freeze({ frames: 64, bytes: 1048576 });
@@ -31,6 +31,8 @@ export class Answer {
     this.wake = null;
     /** @type {Request | null} */
     this.request = null;
+    /** Called when it is over. */
+    this.release = () => {};
     /** Where the answer was taken; `''` until its first frame. */
     this.position = '';
   }

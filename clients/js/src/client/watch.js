@@ -1,7 +1,7 @@
 // Subscriptions (spec/live.md): what a collection is told, over all connections, each change once and in order.
 
 import { BlazeError } from '../errors.js';
-import { Request } from '../wire/connection.js';
+import { Request } from '../wire/request.js';
 import { positionBehind } from '../wire/payload.js';
 
 /** How much may be under way to a subscriber that has not taken it. */
@@ -44,6 +44,8 @@ export class Subscription {
     this.wake = null;
     /** @type {Request | null} */
     this.request = null;
+    /** Called when it is over. */
+    this.release = () => {};
     /** @type {(value?: undefined) => void} */
     this.resolveReady = () => {};
     /** @type {(error: unknown) => void} */

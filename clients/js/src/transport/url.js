@@ -36,7 +36,8 @@ const SCHEMES = {
 /** @param {string | URL} url @returns {Address} */
 export function parseUrl(url) {
   const text = String(url);
-  const found = /^(blaze|blazes|ws|wss):\/\/([^/?]*)(\/[^?]*)?(?:\?(.*))?$/i.exec(text) ?? /^(unix):()(\/[^?]+)(?:\?(.*))?$/i.exec(text);
+  const found =
+    /^(blaze|blazes|ws|wss):\/\/([^/?]*)(\/[^?]*)?(?:\?(.*))?$/i.exec(text) ?? /^(unix):()(\/[^?]+)(?:\?(.*))?$/i.exec(text);
   if (!found) throw inputError(`A URL begins with blaze://, blazes://, ws://, wss:// or unix:/, unlike ${JSON.stringify(text)}.`);
   const scheme = /** @type {Address['scheme']} */ (found[1].toLowerCase());
   const { host, port } = authority(found[2], scheme);
@@ -75,7 +76,9 @@ function queryOf(text, scheme) {
   for (const part of text ? text.split('&') : []) {
     const [key, ...value] = part.split('=');
     if (!keys.includes(key)) {
-      throw inputError(`"${part}" means nothing in this URL; ws:, wss: and unix: take db=NAME, blazes: and wss: take pin=sha256:HEX.`);
+      throw inputError(
+        `"${part}" means nothing in this URL; ws:, wss: and unix: take db=NAME, blazes: and wss: take pin=sha256:HEX.`,
+      );
     }
     query.set(key, value.join('='));
   }
@@ -86,6 +89,7 @@ function queryOf(text, scheme) {
 function pinOf(text) {
   if (text === undefined) return null;
   const found = PIN.exec(text);
-  if (!found) throw inputError(`"${text}" is no fingerprint; write pin=sha256: and the 64 digits that the server prints when it starts.`);
+  if (!found)
+    throw inputError(`"${text}" is no fingerprint; write pin=sha256: and the 64 digits that the server prints when it starts.`);
   return found[1].toLowerCase();
 }
