@@ -1,5 +1,6 @@
 //! What the commands that need a server share: the URL, the connection, and what a failure means to the shell.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
@@ -7,7 +8,8 @@ use tokio::time::Instant;
 
 use super::{ExitStatus, Failure, tell};
 use crate::client::{Client, Error, InputError, Options, State};
-use crate::transport::Url;
+use crate::transport::url::Scheme;
+use crate::transport::{Dialer, Url};
 use crate::wire::{ErrorCode, Fault};
 
 /// How long a command goes on without a connection: a person waits for it, and a server that restarts is back sooner.
@@ -18,13 +20,19 @@ const HELD: Duration = Duration::from_secs(1);
 /// The variable that names the server where the option does not.
 const URL_VARIABLE: &str = "BLAZEDB_URL";
 
-/// The option that names the server.
+/// The variable that names the file of certificates where the option does not.
+const CA_VARIABLE: &str = "BLAZEDB_CA";
+
+/// The options that name the server, and who vouches for it.
 #[derive(Debug, clap::Args)]
 pub(super) struct Target {
     /// The server and its database, for commands that ask one; each part of the URL may be left out
     #[arg(long, global = true, env = URL_VARIABLE, value_name = "URL", help_heading = "Global options")]
     #[arg(default_value = "blaze://127.0.0.1:25293/main")]
     url: String,
+    /// A file of certificates in PEM, one of which vouches for the server's; else those that the system trusts do
+    #[arg(long, global = true, env = CA_VARIABLE, value_name = "FILE", help_heading = "Global options")]
+    ca: Option<PathBuf>,
 }
 
 /// Connects, runs `job`, and says Goodbye. All of it on this thread: a command is one connection.
@@ -53,7 +61,7 @@ fn connected<T>(
 ) -> Result<T, Failure> {
     let url = url_of(target)?;
     runtime()?.block_on(async {
-        let options = Options { patience, ..options_for(&url) };
+        let options = Options { patience, ca: target.ca.clone(), ..options_for(&url) };
         let client = Client::connect(&url, options).await?;
         let done = job(client.clone()).await?;
         client.close().await;
@@ -61,10 +69,17 @@ fn connected<T>(
     })
 }
 
-/// Whether a URL's host is this machine beyond doubt.
-fn is_this_machine(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+/// Whether a URL's server is this machine's beyond doubt.
+fn is_this_machine(url: &Url) -> bool {
+    let address = url.host().parse::<std::net::IpAddr>();
+    url.scheme() == Scheme::Unix
+        || url.host() == "localhost"
+        || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// What connects to the server, for a command that drives connections by itself.
+pub(super) fn dialer(target: &Target, url: &Url) -> Dialer {
+    Dialer::new(url.clone(), target.ca.clone())
 }
 
 /// The URL of the server, checked.
@@ -75,14 +90,21 @@ pub(super) fn url_of(target: &Target) -> Result<Url, Failure> {
 /// How a command's connection to `url` behaves.
 pub(super) fn options_for(url: &Url) -> Options {
     // Memory is faster than LZ4.
-    Options { compression: !is_this_machine(url.host()), ..Options::default() }
+    Options { compression: !is_this_machine(url), ..Options::default() }
 }
 
 /// What a command that is printed for pasting needs to reach `url`, with a blank before it; nothing where the command
 /// goes there by itself.
 pub(super) fn url_option(url: &Url) -> String {
     let is_usual = *url == Url::default() && std::env::var_os(URL_VARIABLE).is_none();
-    if is_usual { String::new() } else { format!(" --url {url}") }
+    match (is_usual, url.to_string()) {
+        (true, _) => String::new(),
+        // A shell reads a question mark in its own way, and a path may hold anything.
+        (_, text) if text.contains(|c: char| "?& '\"\\$`*;()<>|".contains(c)) => {
+            format!(" --url '{}'", text.replace('\'', r"'\''"))
+        }
+        (_, text) => format!(" --url {text}"),
+    }
 }
 
 /// This program as it was called, so that a command that is printed for pasting works beside it.

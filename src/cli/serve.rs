@@ -1,7 +1,6 @@
 //! `serve`: runs a server until it is told to stop.
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
@@ -10,18 +9,38 @@ use super::connect::{program, url_option};
 use super::{ExitStatus, Failure};
 use crate::log::Tail;
 use crate::server::limits::{CHECKPOINT_BYTES, DEFAULT_DATA_DIR, DEFAULT_LISTEN, MIN_CHECKPOINT_BYTES};
-use crate::server::{Config, Ending, Finding, Place, Server, ServerError, StoreKind};
+use crate::server::{
+    Admission, Config, Ending, Finding, Listen, Origin, Place, Server, ServerError, StoreKind,
+};
 use crate::store::directory::DirectoryError;
 use crate::transport::Url;
+use crate::transport::url::Scheme;
 use crate::wire::DatabaseName;
 
 /// Arguments of `serve`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Where to listen; only addresses of this machine, until clients can be authenticated
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = DEFAULT_LISTEN)]
-    listen: SocketAddr,
+    /// Where to listen: an address of this machine, or a Unix socket that its owner can reach; may be given several times
+    #[arg(long, value_name = "ADDRESS:PORT|unix:PATH", default_value = DEFAULT_LISTEN)]
+    listen: Vec<Listen>,
+    /// The certificate to show under TLS, and those that vouch for it, in PEM; without it the server makes its own and
+    /// prints its fingerprint
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The key of the certificate, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Let web pages of this origin connect, beside those of http://localhost and http://127.0.0.1 in a browser on this
+    /// machine; the port may be *
+    #[arg(long, value_name = "ORIGIN")]
+    allow_origin: Vec<Origin>,
+    /// Speak with other machines without TLS, too: everybody on the way can read and change what travels
+    #[arg(long)]
+    allow_plaintext: bool,
+    /// Listen on addresses that other machines can reach: everybody who reaches them can read and change everything
+    #[arg(long)]
+    insecure_no_auth: bool,
     /// Where data lies; made if it is not there
     #[arg(long, value_name = "DIRECTORY", default_value = DEFAULT_DATA_DIR)]
     data_dir: PathBuf,
@@ -56,6 +75,11 @@ Examples:
   blazedb serve
   blazedb serve --data-dir /var/lib/blazedb --create shop
   blazedb serve --memory --listen 127.0.0.1:0
+  blazedb serve --listen 127.0.0.1:25293 --listen unix:/run/blazedb.sock
+  blazedb serve --tls-cert chain.pem --tls-key key.pem --allow-origin https://app.example.org
+
+One port takes them all: blaze:// and ws://, blazes:// and wss:// under TLS, and http:// for /livez, /readyz and /metrics. \
+SIGHUP has the certificate read again by a server that was not started at a terminal.
 
 SIGINT and SIGTERM stop it: clients are told, a checkpoint is made. A second one stops it at once; nothing that was \
 acknowledged is lost.
@@ -78,12 +102,18 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         };
         Place::Directory(args.data_dir, kind)
     };
-    let config = Config::new(args.listen, place.clone(), args.create).map_err(|error| failure(&error))?;
+    let admission = Admission {
+        insecure_no_auth: args.insecure_no_auth,
+        allow_plaintext: args.allow_plaintext,
+        origins: args.allow_origin,
+        certificate: args.tls_cert.zip(args.tls_key),
+    };
+    let config = Config::listening(args.listen, admission, place.clone(), args.create);
+    let config = config.map_err(|error| failure(&error))?;
     let config = config.with_checkpoint_bytes(args.checkpoint_bytes);
     let server = Server::start(&config).map_err(|error| failure(&error))?;
-    let address = server.address().map_err(Failure::new)?;
     // Whoever started it without a terminal does without the banner.
-    let _ = banner(&mut io::stdout().lock(), address, &place, server.findings());
+    let _ = banner(&mut io::stdout().lock(), &server, &place);
     ended(server.run())
 }
 
@@ -115,27 +145,30 @@ pub(super) fn failure(error: &ServerError) -> Failure {
     Failure::Status(status, error.to_string())
 }
 
-fn banner<'a>(
-    out: &mut impl Write,
-    address: SocketAddr,
-    place: &Place,
-    findings: impl Iterator<Item = Finding<'a>>,
-) -> io::Result<()> {
-    writeln!(out, "BlazeDB {} is listening on {address}", env!("CARGO_PKG_VERSION"))?;
+fn banner(out: &mut impl Write, server: &Server, place: &Place) -> io::Result<()> {
+    let (first, others) = server.urls().split_first().ok_or(io::ErrorKind::NotFound)?;
+    writeln!(out, "BlazeDB {} is listening on {}", env!("CARGO_PKG_VERSION"), first.address())?;
     match place {
         Place::Directory(path, kind) => writeln!(out, "  data      {} ({kind:?})", path.display())?,
         Place::Memory => writeln!(out, "  data      in memory, gone when this stops")?,
     }
-    let mut first = None;
-    for finding in findings {
+    let mut database = None;
+    for finding in server.findings() {
         writeln!(out, "  database  {}: {}", finding.name, what_was_found(&finding))?;
-        first.get_or_insert(finding.name);
+        database.get_or_insert(finding.name);
     }
-    let url = Url::from(address);
-    let url = match first.map(DatabaseName::new) {
-        Some(Ok(name)) => url.with_database(name),
-        _ => url,
+    let of_database = |url: &Url| match database.map(DatabaseName::new) {
+        Some(Ok(name)) => url.clone().with_database(name),
+        _ => url.clone(),
     };
+    for other in others {
+        writeln!(out, "  also on   {}", of_database(other))?;
+    }
+    let reached_by_tls = server.urls().iter().find(|url| url.scheme() == Scheme::Blaze);
+    if let (Some(url), Some(pin)) = (reached_by_tls, server.pin()) {
+        writeln!(out, "  tls       {}", of_database(url).with_tls(pin))?;
+    }
+    let url = of_database(first);
     let (program, url) = (program(), url_option(&url));
     writeln!(out, "  try       {program} put notes --record '{{\"title\":\"Hello\"}}'{url}")?;
     writeln!(out, "            {program} scan notes{url}")?;

@@ -1,11 +1,10 @@
-//! Where a connection's bytes go: TCP, or what a test or another transport gives.
+//! Where a connection's bytes go: where a URL says, or what a test gives.
 
 use std::future::Future;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 
-use crate::transport::{ConnectError, Url, tcp};
+use crate::transport::{ConnectError, Dialer, Stream};
 
 /// Opens the streams that a client speaks over, one after the other.
 pub trait Dial: Send + 'static {
@@ -19,14 +18,10 @@ pub trait Dial: Send + 'static {
     fn dial(&mut self) -> impl Future<Output = Result<Self::Stream, ConnectError>> + Send;
 }
 
-/// Over TCP, to the server of a URL.
-#[derive(Debug)]
-pub(super) struct Tcp(pub(super) Url);
+impl Dial for Dialer {
+    type Stream = Stream;
 
-impl Dial for Tcp {
-    type Stream = TcpStream;
-
-    fn dial(&mut self) -> impl Future<Output = Result<TcpStream, ConnectError>> + Send {
-        tcp::connect(&self.0)
+    fn dial(&mut self) -> impl Future<Output = Result<Stream, ConnectError>> + Send {
+        Self::dial(self)
     }
 }

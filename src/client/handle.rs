@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
-use super::dial::{Dial, Tcp};
+use super::dial::Dial;
 use super::driver::Driver;
 use super::error::{Error, InputError};
 use super::options::Options;
@@ -21,7 +21,7 @@ use super::state::State;
 use super::subscription::Subscription;
 use super::watches::Watched;
 use crate::blazebinary::Record;
-use crate::transport::Url;
+use crate::transport::{Dialer, Url};
 use crate::wire::message::{Mode, OperationBody, OperationBuilder, Start};
 use crate::wire::{CollectionName, Position};
 
@@ -47,14 +47,14 @@ struct Shared {
 }
 
 impl Client {
-    /// Connects to the database of `url` over TCP, and waits for the server's welcome. Must be called inside a tokio
+    /// Connects to the database of `url` in the way that it says, and waits for the server's welcome. Must be called inside a tokio
     /// runtime with IO and time.
     ///
     /// # Errors
     /// Of the first attempt: [`Error::Unreachable`], or [`Error::Ended`] if the server refused or what answers is no
     /// BlazeDB.
     pub async fn connect(url: &Url, options: Options) -> Result<Self, Error> {
-        Self::connect_over(Tcp(url.clone()), url.database(), options).await
+        Self::connect_over(Dialer::new(url.clone(), options.ca.clone()), url.database(), options).await
     }
 
     /// As [`Self::connect`], over streams of another kind.

@@ -1,7 +1,7 @@
 //! The client of a served database: a handle that many tasks share, over one connection that comes back.
 //!
 //! ```text
-//!   Client ──operations, questions, signals──▶ driver ──▶ proto::Connection ──▶ TCP
+//!   Client ──operations, questions, signals──▶ driver ──▶ proto::Connection ──▶ TCP, TLS, …
 //!     (cheap to clone)      bounded              one task; the only one that holds the connection
 //! ```
 //!

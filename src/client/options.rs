@@ -1,5 +1,6 @@
 //! What a client may be told before it connects.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::proto::ClientConfig;
@@ -24,6 +25,9 @@ pub struct Options {
     /// How long to go without a connection before the client ends with the last error; `None` for ever. The first
     /// attempt is not repeated: its error is told at once.
     pub patience: Option<Duration>,
+    /// A file of certificates in PEM, one of which vouches for the server's, for URLs with TLS and without a pin; `None` for
+    /// those that the system trusts.
+    pub ca: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -34,6 +38,7 @@ impl Default for Options {
             compression: true,
             deadline: None,
             patience: Some(DEFAULT_PATIENCE),
+            ca: None,
         }
     }
 }

@@ -1,49 +1,45 @@
-//! The listener: who comes in, how many, and what happens to them.
+//! The listeners: who comes in, how many, and what happens to them.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::{JoinError, JoinSet};
 
-use super::error::ServerError;
-use super::hub::Hub;
-use super::limits::{BACKLOG, MAX_ACCEPT_PAUSE, MAX_HANDSHAKES, MIN_ACCEPT_PAUSE, STOP_DEADLINE};
+use super::door::{Doors, Guest, enter};
+use super::limits::{MAX_ACCEPT_PAUSE, MIN_ACCEPT_PAUSE, STOP_DEADLINE};
+use super::listen::Listener;
+use super::metrics::TurnedAway;
 use super::peer::Peer;
 use super::report;
-use crate::proto::Connection;
 use crate::service::StorageFailure;
+use crate::transport::socket::Socket;
 use crate::wire::ErrorCode;
 
-/// Nagle's algorithm is off: an Ack is small and someone waits for it; output is written in batches anyway.
-const NO_DELAY: bool = true;
-
-/// Listens on `address`.
-pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
-    let listen = || {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        // Else a restart would wait for the sockets of the last run to be forgotten.
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)
-    };
-    listen().map_err(|source| match source.kind() {
-        io::ErrorKind::AddrInUse => ServerError::AddressInUse(address),
-        _ => ServerError::Listen { address, source },
-    })
-}
-
-/// Accepts and serves clients, so many at once, until the server stops, then waits for them to part. `work` is what a
+/// Accepts and serves clients on all listeners until the server stops, then waits for them to part. `work` is what a
 /// client's task does.
-pub(super) async fn serve<T>(listener: TcpListener, hub: Arc<Hub>, places: usize, work: impl Fn(Peer) -> T)
-where
+pub(super) async fn serve<T>(
+    listeners: Vec<Listener>,
+    doors: Arc<Doors>,
+    work: impl Fn(Peer) -> T + Clone + Send + 'static,
+) where
     T: Future<Output = Result<(), StorageFailure>> + Send + 'static,
 {
-    let places = Arc::new(Semaphore::new(places));
-    let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
-    let mut stopping = hub.stopping.subscribe();
+    let mut serving = JoinSet::new();
+    for listener in listeners {
+        serving.spawn(serve_one(listener, doors.clone(), work.clone()));
+    }
+    while serving.join_next().await.is_some() {}
+}
+
+async fn serve_one<T>(
+    listener: Listener,
+    doors: Arc<Doors>,
+    work: impl Fn(Peer) -> T + Clone + Send + 'static,
+) where
+    T: Future<Output = Result<(), StorageFailure>> + Send + 'static,
+{
+    let mut stopping = doors.stopping.subscribe();
     let mut peers = JoinSet::new();
     let mut pause = MIN_ACCEPT_PAUSE;
     while !is_stopping(&stopping) {
@@ -54,15 +50,18 @@ where
                 tell_of(ended);
                 continue;
             }
-            accepted = accept(&listener, &handshakes) => accepted,
+            accepted = accept(&listener, &doors) => accepted,
         };
         match accepted {
-            Ok((stream, handshake)) => {
+            Ok((socket, is_local, handshake)) => {
                 pause = MIN_ACCEPT_PAUSE;
-                match places.clone().try_acquire_owned() {
-                    Ok(place) => drop(peers.spawn(work(Peer::new(stream, hub.clone(), handshake, place)))),
-                    Err(_) => turn_away(&stream, &hub),
-                }
+                let Some(place) = doors.place() else {
+                    turn_away(&socket, &doors);
+                    continue;
+                };
+                let since = doors.machine.now();
+                let guest = Guest { socket, is_local, place, handshake, since };
+                drop(peers.spawn(see_in(guest, doors.clone(), work.clone())));
             }
             // The client hung up before it was accepted: nothing of ours.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -91,19 +90,35 @@ where
     }
 }
 
+/// One guest's task. The way in is boxed, so that its memory goes when a client is in.
+async fn see_in<T>(guest: Guest, doors: Arc<Doors>, work: impl Fn(Peer) -> T) -> Result<(), StorageFailure>
+where
+    T: Future<Output = Result<(), StorageFailure>>,
+{
+    let served = {
+        let mut stopping = doors.stopping.subscribe();
+        let entered = tokio::select! {
+            entered = Box::pin(enter(doors, guest)) => entered,
+            // Whoever is on the way in is not waited for.
+            _ = stopping.wait_for(|stopping| *stopping) => None,
+        };
+        entered.map(|peer| Box::pin(work(peer)))
+    };
+    match served {
+        Some(served) => served.await,
+        None => Ok(()),
+    }
+}
+
 fn is_stopping(stopping: &watch::Receiver<bool>) -> bool {
     *stopping.borrow()
 }
 
 /// Accepts a client once fewer than the limit are in their handshake.
-async fn accept(
-    listener: &TcpListener,
-    handshakes: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let permit = handshakes.clone().acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    stream.set_nodelay(NO_DELAY)?;
-    Ok((stream, permit))
+async fn accept(listener: &Listener, doors: &Doors) -> io::Result<(Socket, bool, OwnedSemaphorePermit)> {
+    let permit = doors.handshakes.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let (socket, is_local) = listener.accept().await?;
+    Ok((socket, is_local, permit))
 }
 
 /// A panic is a defect, and ends one connection only.
@@ -115,31 +130,32 @@ fn tell_of(ended: Result<Result<(), StorageFailure>, JoinError>) {
     }
 }
 
-/// Tells a client that there is no place for it.
-fn turn_away(stream: &TcpStream, hub: &Hub) {
-    let now = hub.machine.now();
-    let mut connection = Connection::server(now, hub.protocol.clone());
+/// Tells a client that there is no place for it, not even for listening to what it speaks.
+fn turn_away(socket: &Socket, doors: &Doors) {
+    doors.metrics.turned_away(TurnedAway::NoPlace);
     let code = ErrorCode::TooManyConnections;
-    let mut words = Vec::new();
-    if connection.refuse(code, code.text()).is_ok() {
-        connection.poll_transmit(now, &mut words);
-        // A socket that was just opened takes a line; if not, the client sees the end of the connection.
-        let _ = stream.try_write(&words);
-    }
+    // A socket that was just opened takes a line; if not, the client sees the end of the connection.
+    let _ = socket.try_write(&doors.refusal(code, code.text()));
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
     use std::time::Duration;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
     use tokio::sync::Notify;
     use uuid::Uuid;
 
     use super::*;
-    use crate::proto::{Client, ClientConfig, ClientEvent, Outbox, Time};
-    use crate::server::config::{Config, Place};
+    use crate::proto::{Client, ClientConfig, ClientEvent, Connection, Outbox, Time};
+    use crate::server::certificate::Source;
+    use crate::server::config::{Admission, Config, Place};
+    use crate::server::data::Site;
     use crate::server::environment::Machine;
+    use crate::server::hub::Hub;
+    use crate::server::listen::Listen;
     use crate::service::Publication;
     use crate::wire::CollectionName;
     use crate::wire::message::{AckLevel, Action, OperationBuilder, RecordOperation};
@@ -147,8 +163,8 @@ mod tests {
     /// Longer than anything takes, even on a busy machine.
     const PATIENCE: Duration = Duration::from_secs(20);
 
-    /// A database in memory and what its connections share.
-    fn hub() -> Arc<Hub> {
+    /// The doors to a database in memory, with so many places, and what keeps it open.
+    fn doors(places: usize) -> (Arc<Doors>, watch::Sender<Option<Arc<Hub>>>) {
         let machine = Arc::new(Machine::new());
         let changes = watch::Sender::new(0_u64);
         let publication = || {
@@ -157,8 +173,12 @@ mod tests {
             Publication::new(live, move || changes.send_modify(|count| *count += 1), |_| ())
         };
         let config = Config::new("127.0.0.1:0".parse().unwrap(), Place::Memory, None).unwrap();
-        let data = crate::server::data::open(&config, &machine, publication).unwrap();
-        Arc::new(Hub::new(machine, data.databases, changes))
+        let data = Site::take(&config).unwrap().open(&config, &machine, publication).unwrap();
+        let shown = watch::Sender::new(Source::Memory.load().unwrap());
+        let opened = watch::Sender::new(None);
+        let doors = Doors::new(machine, Admission::default(), shown.subscribe(), opened.subscribe(), places);
+        opened.send_replace(Some(Arc::new(Hub::new(&doors, data.databases, changes))));
+        (Arc::new(doors), opened)
     }
 
     /// A client of the node of `outbox`.
@@ -222,10 +242,12 @@ mod tests {
     /// place is free again, its node goes on where it was, and the others notice nothing.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_panic_ends_one_connection_only() {
-        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
-        let (address, hub) = (listener.local_addr().unwrap(), hub());
+        let listener = Listener::open(&Listen::Tcp("127.0.0.1:0".parse().unwrap())).unwrap();
+        let Listener::Tcp(bound) = &listener else { unreachable!("it listens over TCP") };
+        let address = bound.local_addr().unwrap();
+        let (doors, _opened) = doors(2);
         let fault = Arc::new(Notify::new());
-        let (armed, first) = (fault.clone(), std::sync::atomic::AtomicBool::new(true));
+        let (armed, first) = (fault.clone(), Arc::new(std::sync::atomic::AtomicBool::new(true)));
         let work = move |peer: Peer| {
             let (fault, is_first) = (armed.clone(), first.swap(false, std::sync::atomic::Ordering::Relaxed));
             async move {
@@ -235,8 +257,7 @@ mod tests {
                 }
             }
         };
-        let places = 2;
-        let serving = tokio::spawn(serve(listener, hub.clone(), places, work));
+        let serving = tokio::spawn(serve(vec![listener], doors.clone(), work));
         let mut unlucky = Caller::connect(address, Outbox::new(Some(Uuid::from_u128(1)))).await;
         let mut other = Caller::connect(address, Outbox::new(None)).await;
         unlucky.work().await;
@@ -250,7 +271,7 @@ mod tests {
         again.work().await;
         other.work().await;
         drop((again, other));
-        hub.stopping.send_replace(true);
+        doors.stopping.send_replace(true);
         tokio::time::timeout(PATIENCE, serving).await.unwrap().unwrap();
     }
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use super::error::ServerError;
 use super::limits;
+use super::listen::Listen;
+use super::origin::Origin;
 #[cfg(feature = "sled")]
 use crate::store::directory::SLED_FORMAT;
 use crate::store::directory::STORE_FORMAT;
@@ -44,10 +46,24 @@ pub enum Place {
     Memory,
 }
 
+/// Who may come in, and how. The default is the careful one.
+#[derive(Debug, Clone, Default)]
+pub struct Admission {
+    /// Listen on addresses that other machines can reach though nobody can be authenticated.
+    pub insecure_no_auth: bool,
+    /// Speak with other machines in the clear, too.
+    pub allow_plaintext: bool,
+    /// Web pages that may connect, beside those of this machine.
+    pub origins: Vec<Origin>,
+    /// Files in PEM: the certificates to show, and the key of the first; else the server makes its own.
+    pub certificate: Option<(PathBuf, PathBuf)>,
+}
+
 /// A server's configuration: what can be wrong with it was found by [`Config::new`].
 #[derive(Debug, Clone)]
 pub struct Config {
-    pub(super) listen: SocketAddr,
+    pub(super) listen: Vec<Listen>,
+    pub(super) admission: Admission,
     pub(super) place: Place,
     pub(super) create: Option<String>,
     pub(super) checkpoint_bytes: u64,
@@ -60,15 +76,34 @@ impl Config {
     /// # Errors
     /// [`ServerError::NotLoopback`], [`ServerError::InvalidName`].
     pub fn new(listen: SocketAddr, place: Place, create: Option<String>) -> Result<Self, ServerError> {
-        if !listen.ip().is_loopback() {
-            return Err(ServerError::NotLoopback(listen));
+        Self::listening(vec![Listen::Tcp(listen)], Admission::default(), place, create)
+    }
+
+    /// The same for several places to listen, of which those that other machines can reach are named by `admission` to be.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn listening(
+        listen: Vec<Listen>,
+        admission: Admission,
+        place: Place,
+        create: Option<String>,
+    ) -> Result<Self, ServerError> {
+        let mut addresses = listen.iter().filter_map(|listen| match listen {
+            Listen::Tcp(address) => Some(*address),
+            Listen::Unix(_) => None,
+        });
+        if let Some(exposed) = addresses.find(|address| !address.ip().is_loopback())
+            && !admission.insecure_no_auth
+        {
+            return Err(ServerError::NotLoopback(exposed));
         }
         if let Some(name) = &create
             && let Err(error) = DatabaseName::new(name)
         {
             return Err(ServerError::InvalidName { name: name.clone(), error });
         }
-        Ok(Self { listen, place, create, checkpoint_bytes: limits::CHECKPOINT_BYTES })
+        Ok(Self { listen, admission, place, create, checkpoint_bytes: limits::CHECKPOINT_BYTES })
     }
 
     /// Makes a checkpoint after so many bytes of changes. Fewer let a restart replay less, and the disk write more.
@@ -103,6 +138,12 @@ mod tests {
         ] {
             let config = Config::new(listen.parse().unwrap(), Place::Memory, None);
             assert_eq!(config.is_ok(), allowed, "{listen}");
+            let beside = vec![Listen::Unix("b".into()), listen.parse().unwrap()];
+            let config = |insecure_no_auth| {
+                let admission = Admission { insecure_no_auth, ..Admission::default() };
+                Config::listening(beside.clone(), admission, Place::Memory, None)
+            };
+            assert_eq!((config(false).is_ok(), config(true).is_ok()), (allowed, true), "{listen}");
         }
     }
 

@@ -40,36 +40,52 @@ pub(super) struct Data {
     pub(super) _lock: Option<Lock>,
 }
 
-/// Opens all databases of the place, and makes the one that is to be made. `publication` makes the listener of each.
-pub(super) fn open(
-    config: &Config,
-    machine: &Arc<Machine>,
-    publication: impl Fn() -> Arc<Publication>,
-) -> Result<Data, ServerError> {
-    let (lock, space) = match &config.place {
-        Place::Directory(path, _) => {
-            let (lock, space) = take(path)?;
-            (Some(lock), space)
-        }
-        Place::Memory => (None, None),
-    };
-    let sizes = Sizes::of(space);
-    let mut names = match &config.place {
-        Place::Directory(path, _) => database_names(path)?,
-        Place::Memory => Vec::new(),
-    };
-    names.extend(config.to_create(&names));
-    names.sort();
-    let (mut served, mut findings) = (Vec::new(), Vec::new());
-    for name in names {
-        let publication = publication();
-        let (database, opening) = open_database(config, machine, &name, &publication, &sizes)?;
-        findings.push((name.clone(), opening));
-        served.push(Served::new(name, database, publication));
+/// A place that was taken, whose databases are not open yet.
+pub(super) struct Site {
+    lock: Option<Lock>,
+    sizes: Sizes,
+    names: Vec<String>,
+}
+
+impl Site {
+    /// Takes the place.
+    pub(super) fn take(config: &Config) -> Result<Self, ServerError> {
+        let (lock, space, mut names) = match &config.place {
+            Place::Directory(path, _) => {
+                let (lock, space) = take(path)?;
+                (Some(lock), space, database_names(path)?)
+            }
+            Place::Memory => (None, None, Vec::new()),
+        };
+        names.extend(config.to_create(&names));
+        names.sort();
+        Ok(Self { lock, sizes: Sizes::of(space, super::memory::bytes()), names })
     }
-    let environment: Arc<dyn Environment> = machine.clone();
-    let databases = Arc::new(Databases::new(served, environment));
-    Ok(Data { databases, findings, sizes, _lock: lock })
+
+    /// How many databases there are, the one that is to be made included.
+    pub(super) const fn databases(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Opens all databases, and makes the one that is to be made. `publication` makes the listener of each.
+    pub(super) fn open(
+        self,
+        config: &Config,
+        machine: &Arc<Machine>,
+        publication: impl Fn() -> Arc<Publication>,
+    ) -> Result<Data, ServerError> {
+        let Self { lock, sizes, names } = self;
+        let (mut served, mut findings) = (Vec::new(), Vec::new());
+        for name in names {
+            let publication = publication();
+            let (database, opening) = open_database(config, machine, &name, &publication, &sizes)?;
+            findings.push((name.clone(), opening));
+            served.push(Served::new(name, database, publication));
+        }
+        let environment: Arc<dyn Environment> = machine.clone();
+        let databases = Arc::new(Databases::new(served, environment));
+        Ok(Data { databases, findings, sizes, _lock: lock })
+    }
 }
 
 /// Makes the directory if it is not there, locks it, and checks its format before anything in it is touched.

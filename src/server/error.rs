@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::listen::Listen;
 use crate::engine::EngineError;
 use crate::service::StorageFailure;
 use crate::store::StoreError;
@@ -19,7 +20,8 @@ pub enum ServerError {
     /// The operator's: an address that others can reach.
     #[error(
         "{0} can be reached from other machines, and nobody can be authenticated yet: listen on 127.0.0.1:{port}, and \
-         reach it from elsewhere by ssh -L {port}:127.0.0.1:{port} HOST",
+         reach it from elsewhere by ssh -L {port}:127.0.0.1:{port} HOST; or let everybody who reaches it read and write \
+         everything, with --insecure-no-auth",
         port = .0.port()
     )]
     NotLoopback(SocketAddr),
@@ -33,13 +35,23 @@ pub enum ServerError {
     },
     /// The operator's: someone listens there already.
     #[error("{0} is in use, perhaps by a server that runs already: stop that, or name another with --listen")]
-    AddressInUse(SocketAddr),
+    AddressInUse(Listen),
     /// The machine's: the address cannot be listened on.
-    #[error("cannot listen on {address}: {source}; name another address with --listen")]
+    #[error("cannot listen on {listen}: {source}; name another address or path with --listen")]
     Listen {
-        /// The address.
-        address: SocketAddr,
+        /// The address or path.
+        listen: Listen,
         /// What the system said.
+        source: io::Error,
+    },
+    /// The operator's: the certificate or its key.
+    #[error(
+        "no TLS with {path}: {source}; name a certificate in PEM and its key with --tls-cert and --tls-key"
+    )]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
         source: io::Error,
     },
     /// The operator's or the machine's: the data directory.

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::door::Doors;
 use super::environment::Machine;
 use super::limits::SLOW_DISK;
+use super::metrics::Metrics;
 use crate::proto::ServerConfig;
 use crate::service::{Databases, Session, StorageFailure};
 
@@ -19,16 +21,19 @@ pub(super) struct Hub {
     pub(super) changes: watch::Sender<u64>,
     /// Set when the server stops.
     pub(super) stopping: watch::Sender<bool>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl Hub {
-    pub(super) fn new(machine: Arc<Machine>, databases: Arc<Databases>, changes: watch::Sender<u64>) -> Self {
+    /// What the connections through `doors` share once the databases are open.
+    pub(super) fn new(doors: &Doors, databases: Arc<Databases>, changes: watch::Sender<u64>) -> Self {
         Self {
-            machine,
+            machine: doors.machine.clone(),
             databases,
-            protocol: ServerConfig::default(),
+            protocol: doors.protocol.clone(),
             changes,
-            stopping: watch::Sender::new(false),
+            stopping: doors.stopping.clone(),
+            metrics: doors.metrics.clone(),
         }
     }
 

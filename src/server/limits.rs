@@ -20,6 +20,19 @@ pub const DESCRIPTORS_PER_DATABASE: usize = 320;
 pub const DESCRIPTORS_FOR_ITSELF: usize = 32;
 /// Connections whose handshake is not done; further ones wait in the backlog. Each may hold 4 KiB and 5 seconds.
 pub const MAX_HANDSHAKES: usize = 1_024;
+/// Sockets beyond the places of clients, for asking how the server is when they are all taken, and for being told so in
+/// the way that one came. They are among [`DESCRIPTORS_FOR_ITSELF`].
+pub const SPARE_PLACES: usize = 8;
+/// One read of what a connection begins with: the longest hello that may be sent, nearly.
+pub const FIRST_BYTES: usize = 4 << 10;
+/// The longest head of an HTTP request, in bytes: the library takes no smaller limit, and browsers send 2 KiB.
+pub const HTTP_BUFFER_BYTES: usize = 8 << 10;
+/// The most header lines of an HTTP request: browsers send 20.
+pub const MAX_HTTP_HEADERS: usize = 64;
+/// The rights on a Unix socket: its owner may connect, since nobody can be authenticated.
+pub const SOCKET_MODE: u32 = 0o600;
+/// The rights on the key of a certificate.
+pub const KEY_MODE: u32 = 0o600;
 /// Connections that the system holds until they are accepted: a reconnecting herd of 10,000 overflows the usual
 /// 1,024.
 pub const BACKLOG: u32 = 4_096;
@@ -73,6 +86,13 @@ pub const RETENTION_PART: u64 = 10;
 pub const MEMTABLE_PART: u64 = 32;
 /// What a small disk does not make a memtable smaller than.
 pub const MIN_MEMTABLE_BYTES: u64 = 1 << 20;
+/// The store's cache of blocks takes so small a part of the machine's memory: beside two memtables and the feed it is not
+/// what decides whether a small machine swaps.
+pub const CACHE_PART: u64 = 64;
+/// The least that the cache takes: a point read that misses it reads and decodes a block, some 5 µs.
+pub const MIN_CACHE_BYTES: u64 = 32 << 20;
+/// The most: above it the system's own cache of pages serves as well, for a copy more.
+pub const MAX_CACHE_BYTES: u64 = 256 << 20;
 /// Changes of at most so small a part of the disk lie in the log alone: it is trimmed only up to a checkpoint.
 pub const CHECKPOINT_PART: u64 = 32;
 

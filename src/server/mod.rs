@@ -6,20 +6,29 @@
 //! | `config`, `limits`, `error` | what may be set, what is bounded, what can go wrong |
 //! | `data`, `sizes`, `volatile` | the data directory and its databases; what a disk is large enough for; a log in memory |
 //! | `offline`, `overlay` | looking at a data directory without changing it; accepting damage to it |
-//! | `accept`, `descriptors` | the listener and its permits; how many files and sockets there may be |
+//! | `listen`, `accept`, `descriptors` | the listeners and their permits; how many files and sockets there may be |
+//! | `door`, `origin`, `certificate` | the way in: what is spoken, which web pages may, what is shown under TLS |
+//! | `http`, `metrics` | health, metrics, the way to the WebSocket |
 //! | `peer` | a client's task: bytes, events, commits |
 //! | `hub`, `environment` | what all tasks share; the machine's clocks |
 //! | `upkeep` | ticks, maintenance, checkpoints |
 
 mod accept;
+mod certificate;
 mod config;
 mod data;
 mod descriptors;
+mod door;
 mod environment;
 mod error;
+mod http;
 mod hub;
 pub mod limits;
+mod listen;
+mod memory;
+mod metrics;
 pub mod offline;
+mod origin;
 mod overlay;
 mod peer;
 mod sizes;
@@ -27,34 +36,44 @@ mod upkeep;
 mod volatile;
 
 use std::fmt::Display;
-use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 
-pub use config::{Config, Place, StoreKind};
+pub use config::{Admission, Config, Place, StoreKind};
 pub use descriptors::raise_descriptor_limit;
 pub use environment::Machine;
 pub use error::ServerError;
-use tokio::net::TcpListener;
+pub use listen::Listen;
+pub use origin::Origin;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::engine::{EngineError, Opening};
 use crate::service::{Publication, StorageFailure};
+use crate::transport::{Pin, Url};
+use certificate::{Shown, Source};
+use door::Doors;
 use hub::Hub;
+use listen::Listener;
+use peer::Peer;
 use upkeep::Upkeep;
 
-/// A server that listens and does not serve yet.
+/// A server that serves. [`Server::run`] waits for its end.
 pub struct Server {
     runtime: Runtime,
-    listener: TcpListener,
-    hub: Arc<Hub>,
+    urls: Vec<Url>,
+    doors: Arc<Doors>,
+    serving: JoinHandle<()>,
+    upkeep: Upkeep,
+    certificate: Source,
+    shown: watch::Sender<Shown>,
     data: data::Data,
     failed: watch::Receiver<Option<StorageFailure>>,
     interrupt: Signal,
     terminate: Signal,
-    checkpoint_bytes: u64,
+    hangup: Signal,
 }
 
 /// How a server ended that was asked to.
@@ -81,12 +100,12 @@ pub struct Finding<'a> {
 
 impl std::fmt::Debug for Server {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "Server({:?})", self.listener)
+        write!(out, "Server({:?})", self.urls)
     }
 }
 
 impl Server {
-    /// Listens, opens all databases and recovers them.
+    /// Listens, tells of its health, opens all databases, recovers them, and serves clients.
     ///
     /// # Errors
     /// [`ServerError`]: the server did not start; what it says is one line, with advice.
@@ -103,9 +122,21 @@ impl Server {
         // Whoever stops the server while it recovers is heard at once.
         let interrupt = signal(SignalKind::interrupt()).map_err(ServerError::System)?;
         let terminate = signal(SignalKind::terminate()).map_err(ServerError::System)?;
-        let listener = accept::listen(config.listen)?;
+        let hangup = signal(SignalKind::hangup()).map_err(ServerError::System)?;
+        let listeners: Vec<Listener> = config.listen.iter().map(Listener::open).collect::<Result<_, _>>()?;
         drop(entered);
+        let urls: Vec<Url> =
+            listeners.iter().map(Listener::url).collect::<io::Result<_>>().map_err(ServerError::System)?;
+        let site = data::Site::take(config)?;
         let machine = Arc::new(Machine::new());
+        let certificate = Source::of(config.admission.certificate.as_ref(), &config.place);
+        let shown = watch::Sender::new(certificate.load()?);
+        let opened = watch::Sender::new(None);
+        let places = descriptors::places(site.databases());
+        let admission = config.admission.clone();
+        let doors =
+            Arc::new(Doors::new(machine.clone(), admission, shown.subscribe(), opened.subscribe(), places));
+        let serving = runtime.spawn(accept::serve(listeners, doors.clone(), Peer::run));
         let changes = watch::Sender::new(0_u64);
         let failure = watch::Sender::new(None);
         let failed = failure.subscribe();
@@ -118,18 +149,35 @@ impl Server {
                 move |reason| drop(failure.send_replace(Some(reason.clone()))),
             )
         };
-        let data = data::open(config, &machine, publication)?;
-        let hub = Arc::new(Hub::new(machine, data.databases.clone(), changes));
+        let data = site.open(config, &machine, publication)?;
+        let hub = Arc::new(Hub::new(&doors, data.databases.clone(), changes));
         let checkpoint_bytes = config.checkpoint_bytes.min(data.sizes.checkpoint_bytes);
-        Ok(Self { runtime, listener, hub, data, failed, interrupt, terminate, checkpoint_bytes })
+        let upkeep = Upkeep::start(&data.databases, machine, checkpoint_bytes)?;
+        opened.send_replace(Some(hub));
+        Ok(Self {
+            runtime,
+            urls,
+            doors,
+            serving,
+            upkeep,
+            certificate,
+            shown,
+            data,
+            failed,
+            interrupt,
+            terminate,
+            hangup,
+        })
     }
 
-    /// Where it listens.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn address(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+    /// Where it listens, in the clear, in the order in which the places were named.
+    pub fn urls(&self) -> &[Url] {
+        &self.urls
+    }
+
+    /// The fingerprint of the certificate that it made for itself, if it did.
+    pub fn pin(&self) -> Option<Pin> {
+        self.certificate.is_own().then(|| self.shown.borrow().pin)
     }
 
     /// What opening the databases found, by name.
@@ -142,25 +190,27 @@ impl Server {
         })
     }
 
-    /// Serves until a signal says to stop, then says Goodbye to clients, waits for them, makes a checkpoint.
+    /// Waits until a signal says to stop, then says Goodbye to clients, waits for them, makes a checkpoint.
     ///
     /// # Errors
     /// [`ServerError::Storage`]: end the process; [`ServerError::Database`] if the last checkpoint failed, in which case
     /// everything acknowledged is in the log all the same.
     pub fn run(self) -> Result<Ending, ServerError> {
-        let Self { runtime, listener, hub, data, mut failed, mut interrupt, mut terminate, checkpoint_bytes } =
-            self;
-        let upkeep = Upkeep::start(&data.databases, hub.machine.clone(), checkpoint_bytes)?;
-        let places = descriptors::places(data.databases.iter().count());
-        let serving = runtime.spawn(accept::serve(listener, hub.clone(), places, |peer| peer.run()));
+        let Self { runtime, doors, serving, upkeep, certificate, shown, data, .. } = self;
+        let Self { mut failed, mut interrupt, mut terminate, mut hangup, .. } = self;
+        // Whoever closes a terminal means what runs in it to end.
+        let is_interactive = io::stdin().is_terminal();
         let outcome = runtime.block_on(async {
-            tokio::select! {
-                failure = failure_of(&mut failed) => return Err(ServerError::Storage(failure)),
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
+            loop {
+                tokio::select! {
+                    failure = failure_of(&mut failed) => return Err(ServerError::Storage(failure)),
+                    _ = interrupt.recv() => break,
+                    _ = terminate.recv() => break,
+                    _ = hangup.recv() => if is_interactive { break } else { reload(&certificate, &shown) },
+                }
             }
             report("stopping: saying goodbye to clients; once more to stop at once");
-            hub.stopping.send_replace(true);
+            doors.stopping.send_replace(true);
             tokio::select! {
                 failure = failure_of(&mut failed) => Err(ServerError::Storage(failure)),
                 _ = interrupt.recv() => Ok(Ending::AtOnce),
@@ -187,6 +237,20 @@ impl Server {
         }
         runtime.shutdown_background();
         outcome
+    }
+}
+
+/// Reads the certificate again; connections that are there keep theirs. What cannot be read changes nothing.
+fn reload(certificate: &Source, shown: &watch::Sender<Shown>) {
+    match certificate {
+        Source::Memory => {}
+        source => match source.load() {
+            Ok(read) => {
+                report(format_args!("the certificate was read again: {}", read.pin));
+                shown.send_replace(read);
+            }
+            Err(error) => report(format_args!("the certificate stays as it was: {error}")),
+        },
     }
 }
 

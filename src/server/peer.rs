@@ -17,8 +17,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -26,8 +25,10 @@ use super::hub::Hub;
 use super::limits::{
     IDLE_OUTPUT_BYTES, LINGER, LINGER_BYTES, READ_BYTES, READS_IN_TURN, RETRY_AFTER_MS, ROUNDS_IN_TURN,
 };
+use super::metrics::Counted;
 use crate::proto::{Connection, Parting, Server, Time};
 use crate::service::{Fence, Session, StorageFailure};
+use crate::transport::Stream;
 use crate::wire::ErrorCode;
 
 thread_local! {
@@ -38,7 +39,7 @@ thread_local! {
 /// A client.
 #[derive(Debug)]
 pub(super) struct Peer {
-    stream: TcpStream,
+    stream: Stream,
     connection: Connection<Server>,
     session: Session,
     hub: Arc<Hub>,
@@ -51,28 +52,37 @@ pub(super) struct Peer {
     written: usize,
     /// Nothing more comes from the socket.
     is_deaf: bool,
+    /// The last turn of reading ended before the stream was empty, and the socket will not say so.
+    has_input: bool,
     /// When a connection that ended is dropped, said or not.
     last_words_until: Option<Time>,
-    /// Held until the handshake is done.
+    /// Held until the handshake is done, in either way.
     handshake: Option<OwnedSemaphorePermit>,
     _place: OwnedSemaphorePermit,
+    _counted: Counted,
 }
 
 impl Peer {
-    /// A client that has just connected. It holds `handshake` until it is welcome, `place` until it is gone.
+    /// A client that came to speak the protocol, and whose handshake began at `since`; `first` is what it said already. It
+    /// holds `handshake` until it is welcome or refused, `place` until it is gone.
     pub(super) fn new(
-        stream: TcpStream,
+        stream: Stream,
+        first: &[u8],
+        since: Time,
         hub: Arc<Hub>,
-        handshake: OwnedSemaphorePermit,
+        handshake: Option<OwnedSemaphorePermit>,
         place: OwnedSemaphorePermit,
     ) -> Self {
+        let mut connection = Connection::server(since, hub.protocol.clone());
+        connection.handle_bytes(hub.machine.now(), first);
+        let counted = hub.metrics.connection(stream.kind());
         let poked = Arc::new(Notify::new());
         let (fenced, told) = (poked.clone(), poked.clone());
         let fence = Fence::new(move || fenced.notify_one());
         let wake = Arc::new(move || told.notify_one());
         Self {
             stream,
-            connection: Connection::server(hub.machine.now(), hub.protocol.clone()),
+            connection,
             session: Session::new(hub.databases.clone(), fence, wake),
             changes: hub.changes.subscribe(),
             stopping: hub.stopping.subscribe(),
@@ -81,9 +91,11 @@ impl Peer {
             out: Vec::new(),
             written: 0,
             is_deaf: false,
+            has_input: false,
             last_words_until: None,
-            handshake: Some(handshake),
+            handshake,
             _place: place,
+            _counted: counted,
         }
     }
 
@@ -101,11 +113,11 @@ impl Peer {
             .await;
             self.keep_time(now);
             self.events(now)?;
-            let goes_on = self.write(now) || self.session.has_work();
+            let goes_on = self.write(now) || self.session.has_work() || self.has_input;
             if self.is_over(now) {
                 break;
             }
-            if self.session.waits_for_commit() {
+            if self.session.has_untold_outcomes() {
                 // Whoever has something to say is read first, so that one sync serves all.
                 tokio::task::yield_now().await;
                 if self.take_part_in_commit()? {
@@ -126,11 +138,13 @@ impl Peer {
     }
 
     /// Takes what the socket has, up to a turn's worth. A read that did not fill the buffer emptied the socket: it is not
-    /// asked again before it says that there is more.
+    /// asked again before it says that there is more. Where bytes are unpacked on the way, only a read that pends did.
     fn read(&mut self, now: Time, context: &mut Context<'_>) {
+        self.has_input = false;
         if self.is_deaf {
             return;
         }
+        let empties = self.stream.empties_by_one_read();
         for _ in 0..READS_IN_TURN {
             let read = READ_BUFFER.with_borrow_mut(|buffer| {
                 let mut buffer = ReadBuf::new(buffer);
@@ -140,14 +154,16 @@ impl Peer {
             });
             match read {
                 Poll::Ready(Ok(READ_BYTES)) => {}
-                Poll::Ready(Ok(1..)) | Poll::Pending => break,
+                Poll::Ready(Ok(1..)) if !empties => {}
+                Poll::Ready(Ok(1..)) | Poll::Pending => return,
                 Poll::Ready(Ok(0) | Err(_)) => {
                     self.is_deaf = true;
                     self.connection.handle_eof();
-                    break;
+                    return;
                 }
             }
         }
+        self.has_input = !empties;
     }
 
     /// Does what is due by now.
@@ -165,7 +181,8 @@ impl Peer {
             let _ = self.connection.close(now, parting);
         }
         self.session.advance(now, &mut self.connection);
-        if self.handshake.is_some() && self.connection.is_open() {
+        // Whoever is hung up on leaves its place to others, before it has read why.
+        if self.handshake.is_some() && (self.connection.is_open() || self.connection.is_closed()) {
             self.handshake = None;
         }
     }
@@ -180,6 +197,10 @@ impl Peer {
     /// Writes one batch of output. Returns whether there may be more that the socket would take.
     fn write(&mut self, now: Time) -> bool {
         if self.written == self.out.len() {
+            // What is held inside was taken, not written.
+            if !self.flush() {
+                return false;
+            }
             self.out.clear();
             self.written = 0;
             if self.connection.poll_transmit(now, &mut self.out) == 0 {
@@ -197,9 +218,7 @@ impl Peer {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                 Err(_) => {
-                    self.is_deaf = true;
-                    self.written = self.out.len();
-                    self.connection.handle_eof();
+                    self.break_off();
                     return true;
                 }
             }
@@ -207,8 +226,30 @@ impl Peer {
         true
     }
 
+    /// Writes what the stream took before and holds. Returns whether nothing of it is left.
+    fn flush(&mut self) -> bool {
+        if !self.stream.holds_output() {
+            return true;
+        }
+        match self.stream.try_flush() {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+            Err(_) => {
+                self.break_off();
+                true
+            }
+        }
+    }
+
+    /// The socket takes nothing more.
+    fn break_off(&mut self) {
+        self.is_deaf = true;
+        self.written = self.out.len();
+        self.connection.handle_eof();
+    }
+
     fn has_output(&self) -> bool {
-        self.written < self.out.len()
+        self.written < self.out.len() || (self.stream.holds_output() && !self.is_deaf)
     }
 
     /// Whether nothing is left to do, or no time for it.
@@ -220,7 +261,8 @@ impl Peer {
         self.connection.is_finished() && !self.has_output() || until <= now
     }
 
-    /// Leads a commit unless someone else does. Returns whether nothing of this client waits any more.
+    /// Leads a commit unless someone else does, and tells what is durable. Returns whether nothing of this client waits
+    /// any more.
     fn take_part_in_commit(&mut self) -> Result<bool, StorageFailure> {
         // Whatever changes from here on is looked at again.
         self.changes.mark_unchanged();
@@ -228,7 +270,7 @@ impl Peer {
             self.hub.commit(&self.session)?;
         }
         self.session.advance(self.hub.machine.now(), &mut self.connection);
-        Ok(!self.session.waits_for_commit())
+        Ok(!self.session.has_untold_outcomes())
     }
 
     async fn wait(&mut self, sleep: &mut Pin<Box<Sleep>>, armed: &mut Time) {
@@ -256,14 +298,20 @@ impl Peer {
     }
 
     /// Hangs up so that the last words are read: what still comes is thrown away until the other side hangs up too.
-    async fn part(mut self) {
-        use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        if self.is_deaf || self.stream.shutdown().await.is_err() {
-            return;
+    async fn part(self) {
+        if !self.is_deaf {
+            hang_up(self.stream).await;
         }
-        let mut rest = self.stream.take(u64::try_from(LINGER_BYTES).unwrap_or(u64::MAX));
-        let mut nowhere = tokio::io::sink();
-        let drain = tokio::io::copy(&mut rest, &mut nowhere);
-        let _ = tokio::time::timeout(LINGER, drain).await;
     }
+}
+
+/// Hangs up so that the last words are read: what still comes is thrown away until the other side hangs up too.
+pub(super) async fn hang_up(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+    let drain = async {
+        stream.shutdown().await?;
+        let mut rest = stream.take(u64::try_from(LINGER_BYTES).unwrap_or(u64::MAX));
+        tokio::io::copy(&mut rest, &mut tokio::io::sink()).await
+    };
+    // Whoever does not let go in time is let go.
+    let _ = tokio::time::timeout(LINGER, drain).await;
 }

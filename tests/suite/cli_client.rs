@@ -154,6 +154,6 @@ fn failures_are_one_line_of_advice_and_a_status() {
     run(&["patch", "notes", B, "--remove", "n"], "", 4, "", &["(not_found)"]);
     run(&["scan", "nothing"], "", 4, "", &["(unknown_collection)"]);
     run(&["--url", "blaze://127.0.0.1:1", "stats"], "", 3, "", &["start one with 'blazedb serve'"]);
-    run(&["stats", "--url", "blazes://127.0.0.1"], "", 2, "", &["--url: blazes: is not built yet"]);
+    run(&["stats", "--url", "file:/var/db"], "", 2, "", &["--url: file: is not built yet"]);
     check(&format!("{url}/mian"), &["stats"], "", 4, "", &["There is no database 'mian' here"]);
 }

@@ -68,7 +68,7 @@ fn garbage_is_answered_by_an_error_and_the_end() {
     let gap = [hello(), frame(MessageType::Ping, 7, &[0; 8])].concat();
     let huge = b"BLAZE\x01\x01\xff\xff\xff\xff\0\0\0\0".to_vec();
     for (what, bytes) in [
-        ("another protocol", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec()),
+        ("another protocol", b"\x05\x01\x00 a proxy is asked for".to_vec()),
         ("a length of 4 GiB", huge),
         ("a wrong checksum", wrong_crc),
         ("two hellos", twice),

@@ -16,7 +16,7 @@ use super::server_attacks::{hello, last_words, stream, types};
 use super::server_kit::{Caller, PATIENCE, Process};
 
 /// Kilobytes of the server's memory that are resident.
-fn resident_kib(server: &Process) -> u64 {
+pub(crate) fn resident_kib(server: &Process) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()

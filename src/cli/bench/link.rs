@@ -4,11 +4,12 @@
 //! that makes no other allocation than the operation's, so that one core loads a server that has another.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::task::Poll;
 
-use tokio::io::Interest;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -16,7 +17,7 @@ use crate::cli::Failure;
 use crate::cli::connect::options_for;
 use crate::client::{Ending, Error};
 use crate::proto::{Client, ClientConfig, ClientEvent, CloseReason, Connection, Outbox, Time, WelcomeInfo};
-use crate::transport::{Url, tcp};
+use crate::transport::{Dialer, Stream};
 
 /// One read: hundreds of Acks, or two frames of rows.
 const READ_BYTES: usize = 64 << 10;
@@ -49,7 +50,9 @@ impl Clock {
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) connection: Connection<Client>,
-    stream: TcpStream,
+    stream: Stream,
+    /// The last read ended before the stream was empty, and the socket will not say so.
+    has_input: bool,
     clock: Clock,
     out: Vec<u8>,
     written: usize,
@@ -59,15 +62,16 @@ pub(super) struct Link {
 
 impl Link {
     /// Connects and waits for the welcome.
-    pub(super) async fn connect(url: &Url, clock: Clock) -> Result<(Self, WelcomeInfo), Failure> {
-        let stream = tcp::connect(url).await.map_err(Error::from)?;
+    pub(super) async fn connect(dialer: &mut Dialer, clock: Clock) -> Result<(Self, WelcomeInfo), Failure> {
+        let stream = dialer.dial().await.map_err(Error::from)?;
+        let url = dialer.url();
         let compression = options_for(url).compression;
         let config = ClientConfig { compression, ..ClientConfig::new(url.database()) };
         let now = clock.now();
         let connection = Connection::client(now, config, Outbox::new(None)).map_err(Error::from)?;
         let alarm = Box::pin(sleep_until(clock.instant(now)));
         let (out, written) = (Vec::new(), 0);
-        let mut link = Self { connection, stream, clock, out, written, alarm, armed: now };
+        let mut link = Self { connection, stream, has_input: false, clock, out, written, alarm, armed: now };
         let never = Notify::new();
         loop {
             link.turn(&never).await;
@@ -88,12 +92,15 @@ impl Link {
         if self.connection.is_closed() {
             return;
         }
+        if self.has_input {
+            return self.read().await;
+        }
         self.arm();
-        let interest =
-            if self.has_output() { Interest::READABLE.add(Interest::WRITABLE) } else { Interest::READABLE };
+        let has_output = self.has_output();
         tokio::select! {
             biased;
-            _ = self.stream.ready(interest) => self.read(),
+            _ = self.stream.readable() => self.read().await,
+            _ = self.stream.writable(), if has_output => {}
             () = call.notified() => {}
             () = self.alarm.as_mut() => self.connection.handle_timeout(self.clock.now()),
         }
@@ -103,7 +110,14 @@ impl Link {
     fn write(&mut self) {
         let now = self.clock.now();
         loop {
-            if !self.has_output() {
+            if self.written == self.out.len() {
+                if self.stream.holds_output() {
+                    match self.stream.try_flush() {
+                        Ok(()) => {}
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                        Err(_) => return self.connection.handle_eof(),
+                    }
+                }
                 self.out.clear();
                 self.written = 0;
                 if self.connection.poll_transmit(now, &mut self.out) == 0 {
@@ -125,20 +139,26 @@ impl Link {
         }
     }
 
-    fn read(&mut self) {
-        READ_BUFFER.with_borrow_mut(|buffer| match self.stream.try_read(buffer) {
-            Ok(0) => self.connection.handle_eof(),
-            Ok(count) => {
-                let bytes = buffer.get(..count).unwrap_or_default();
-                self.connection.handle_bytes(self.clock.now(), bytes);
+    /// Reads once; what is unpacked on the way may have left more behind.
+    async fn read(&mut self) {
+        poll_fn(|context| {
+            let read = READ_BUFFER.with_borrow_mut(|buffer| {
+                let mut buffer = ReadBuf::new(buffer);
+                let read = Pin::new(&mut self.stream).poll_read(context, &mut buffer);
+                self.connection.handle_bytes(self.clock.now(), buffer.filled());
+                read.map_ok(|()| buffer.filled().len())
+            });
+            self.has_input = matches!(read, Poll::Ready(Ok(1..))) && !self.stream.empties_by_one_read();
+            if matches!(read, Poll::Ready(Ok(0) | Err(_))) {
+                self.connection.handle_eof();
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => self.connection.handle_eof(),
-        });
+            Poll::Ready(())
+        })
+        .await;
     }
 
-    const fn has_output(&self) -> bool {
-        self.written < self.out.len()
+    fn has_output(&self) -> bool {
+        self.written < self.out.len() || self.stream.holds_output()
     }
 
     /// Deadlines mostly move away: an alarm that rings early costs less than one that is set again each time.

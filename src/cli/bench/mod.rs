@@ -38,11 +38,11 @@ use run::Run;
 use tally::Tally;
 use worker::{Agenda, MISSING, Worker};
 
-use super::connect::{Target, options_for, runtime, url_of};
+use super::connect::{Target, dialer, options_for, runtime, url_of};
 use super::{ExitStatus, Failure};
 use crate::client::Client;
 use crate::server::raise_descriptor_limit;
-use crate::transport::Url;
+use crate::transport::Dialer;
 
 /// Ticks of a second in the system's accounts of processes (USER_HZ, 100 on every Linux).
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -52,7 +52,8 @@ pub(super) fn run(target: &Target, args: Args) -> Result<(), Failure> {
     let url = url_of(target)?;
     // Each client has a socket; where they are too many the first one that finds none open says so.
     raise_descriptor_limit();
-    let report = LocalSet::new().block_on(&runtime()?, load(&url, plan, template))?;
+    let dialer = dialer(target, &url).prepared().map_err(crate::client::Error::from)?;
+    let report = LocalSet::new().block_on(&runtime()?, load(&dialer, plan, template))?;
     let text = report.text(args.output)?;
     let mut stdout = io::stdout().lock();
     stdout
@@ -80,18 +81,20 @@ fn judge(report: &Report) -> Result<(), Failure> {
 }
 
 /// Prepares, loads and measures.
-async fn load(url: &Url, plan: Plan, mut template: Template) -> Result<Report, Failure> {
+async fn load(dialer: &Dialer, plan: Plan, mut template: Template) -> Result<Report, Failure> {
     let mut progress = Progress::new();
-    let client = Client::connect(url, options_for(url)).await?;
+    let url = dialer.url();
+    let connect = || Client::connect_over(dialer.clone(), url.database(), options_for(url));
+    let client = connect().await?;
     let server = server_of(&client);
     let known = known_ids(&client, &plan, &mut template, &mut progress).await?;
     client.close().await;
     let (high, low) = Uuid::now_v7().as_u64_pair();
     let run = Run::new(plan, template, NewIds::new(high >> 16, low), known, Tally::new()?);
-    let measured = measure(&run, url, &mut progress).await;
+    let measured = measure(&run, dialer, &mut progress).await;
     progress.end();
     let Measured { lasted, unsent, cpu, stopped } = measured?;
-    let client = Client::connect(url, options_for(url)).await?;
+    let client = connect().await?;
     let records_left = records_left(&client, &run.plan).await?;
     client.close().await;
     let tally = run.tally.replace(Tally::new()?);
@@ -108,7 +111,7 @@ struct Measured {
     stopped: bool,
 }
 
-async fn measure(run: &Rc<Run>, url: &Url, progress: &mut Progress) -> Result<Measured, Failure> {
+async fn measure(run: &Rc<Run>, dialer: &Dialer, progress: &mut Progress) -> Result<Measured, Failure> {
     let agendas: Vec<Rc<Agenda>> = match run.plan.rate {
         Some(_) => (0..run.plan.clients).map(|_| Rc::default()).collect(),
         None => Vec::new(),
@@ -116,8 +119,7 @@ async fn measure(run: &Rc<Run>, url: &Url, progress: &mut Progress) -> Result<Me
     let mut workers = JoinSet::new();
     for number in 0..run.plan.clients {
         let worker = Worker::new(run.clone(), number, agendas.get(usize::from(number)).cloned());
-        let url = url.clone();
-        workers.spawn_local(async move { worker.work(&url).await });
+        workers.spawn_local(worker.work(dialer.clone()));
     }
     let mut cpu_before = None;
     let mut stopped = false;

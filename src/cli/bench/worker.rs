@@ -12,7 +12,7 @@ use super::run::Run;
 use super::tally::Side;
 use crate::cli::Failure;
 use crate::proto::{ClientEvent, Parting, Refusal, RequestError, SubmitError, Time};
-use crate::transport::Url;
+use crate::transport::Dialer;
 use crate::wire::message::{Action, Ids, OperationBuilder, QueryKind, RecordOperation};
 use crate::wire::{CollectionName, CreditLimit, FramedRecord, Message, MessageType};
 
@@ -73,10 +73,10 @@ impl Worker {
     }
 
     /// Connects, waits for the others, and works until the end.
-    pub(super) async fn work(mut self, url: &Url) -> Result<(), Failure> {
+    pub(super) async fn work(mut self, mut dialer: Dialer) -> Result<(), Failure> {
         let mut link = {
             let _place = self.run.connecting.acquire().await;
-            Link::connect(url, self.run.clock).await?.0
+            Link::connect(&mut dialer, self.run.clock).await?.0
         };
         let agenda = self.agenda.clone().unwrap_or_default();
         self.run.start.wait().await;

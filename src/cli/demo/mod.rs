@@ -19,7 +19,7 @@ use super::{ExitStatus, Failure};
 use crate::client::{Client, Options};
 use crate::engine::Environment;
 use crate::server::limits::DEFAULT_LISTEN;
-use crate::server::{Config, Machine, Place, Server, ServerError, StoreKind};
+use crate::server::{Config, Listen, Machine, Place, Server, ServerError, StoreKind};
 use crate::transport::Url;
 use board::{BOARD, Board, INTERVAL};
 use sample::{FLIGHTS, Loaded};
@@ -55,7 +55,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     let place = Place::Directory(data_dir.clone(), StoreKind::Lsm);
     let config = Config::new(listen, place, None).map_err(|error| failure(&error))?;
     let server = Server::start(&config).map_err(|error| not_started(&error))?;
-    let address = server.address().map_err(Failure::new)?;
+    let url = server.urls().first().cloned().ok_or_else(|| Failure::new("the server listens nowhere"))?;
     let (report, stopped) = oneshot::channel();
     let (told, outcome) = sync_channel(1);
     std::thread::spawn(move || {
@@ -65,7 +65,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     });
     runtime()?.block_on(async {
         tokio::select! {
-            failed = live(address, &data_dir) => failed,
+            failed = live(&url, &data_dir) => failed,
             _ = stopped => Ok(()),
         }
     })?;
@@ -74,14 +74,13 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
 }
 
 /// Loads the sample, says what to do next, and keeps the board going until the server stops.
-async fn live(address: SocketAddr, data_dir: &std::path::Path) -> Result<(), Failure> {
-    let url = Url::from(address);
+async fn live(url: &Url, data_dir: &std::path::Path) -> Result<(), Failure> {
     // It ends with the server, which is of the same process.
-    let client = Client::connect(&url, Options { patience: None, ..options_for(&url) }).await?;
+    let client = Client::connect(url, Options { patience: None, ..options_for(url) }).await?;
     let flights = sample::flights()?;
     let loaded = sample::load(&client, &flights).await?;
     // Whoever started it without a terminal does without the banner.
-    let _ = banner(&mut io::stdout().lock(), &url, data_dir, loaded);
+    let _ = banner(&mut io::stdout().lock(), url, data_dir, loaded);
     let machine = Machine::new();
     let mut board = Board::open(&client, flights).await?;
     let mut ticks = tokio::time::interval(INTERVAL);
@@ -123,7 +122,7 @@ fn banner(out: &mut impl Write, url: &Url, data_dir: &std::path::Path, loaded: L
 
 /// As of a server; a used port has a way out that can be pasted.
 fn not_started(error: &ServerError) -> Failure {
-    let ServerError::AddressInUse(address) = error else { return failure(error) };
+    let ServerError::AddressInUse(Listen::Tcp(address)) = error else { return failure(error) };
     let line = format!(
         "{address} is in use, perhaps by a server that runs already: stop that, or try '{} demo --listen {}:0', which \
          takes a free port",

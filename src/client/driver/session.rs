@@ -1,9 +1,11 @@
 //! One connection: bytes between the stream and the state machine, messages between the queues and it.
 
-use std::future::pending;
+use std::future::{pending, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, split};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{Driver, Failed, Next, ended, next_step};
@@ -48,6 +50,7 @@ impl Output {
 enum Happened {
     Read(usize),
     Wrote(usize),
+    Flushed,
     Broken,
     Due,
     Submitted(Option<Submit>),
@@ -77,17 +80,23 @@ impl<D: Dial> Driver<D> {
         let (mut reader, mut writer) = split(stream);
         let mut input = vec![0; READ_BYTES];
         let mut output = Output::default();
+        // What the stream took may wait inside of it, encrypted or framed.
+        let mut is_flushed = true;
         let (mut asks_open, mut signals_open) = (true, true);
         loop {
             self.take_events(link);
             self.work.feed(link);
             self.part_when_done(link);
-            if output.is_empty() {
+            if output.is_empty() && is_flushed {
                 link.poll_transmit(self.now(), &mut output.bytes);
             }
             if link.is_closed() {
                 // What is left is the Error that says why. A stream that broke takes nothing.
-                let _ = timeout(LAST_WORDS_DEADLINE, writer.write_all(output.rest())).await;
+                let last_words = async {
+                    writer.write_all(output.rest()).await?;
+                    writer.shutdown().await
+                };
+                let _ = timeout(LAST_WORDS_DEADLINE, last_words).await;
                 return;
             }
             let takes_operations = !self.drained && self.work.wants_operation();
@@ -98,10 +107,7 @@ impl<D: Dial> Driver<D> {
                     Ok(0) | Err(_) => Happened::Broken,
                     Ok(bytes) => Happened::Read(bytes),
                 },
-                wrote = writer.write(output.rest()), if !output.is_empty() => match wrote {
-                    Ok(0) | Err(_) => Happened::Broken,
-                    Ok(bytes) => Happened::Wrote(bytes),
-                },
+                sent = send(&mut writer, output.rest()), if !output.is_empty() || !is_flushed => sent,
                 () = until(deadline) => Happened::Due,
                 submit = self.submits.recv(), if takes_operations => Happened::Submitted(submit),
                 ask = self.asks.recv(), if takes_questions => Happened::Asked(ask),
@@ -113,7 +119,9 @@ impl<D: Dial> Driver<D> {
                 Happened::Wrote(bytes) => {
                     output.advance(bytes);
                     link.handle_written(now);
+                    is_flushed = !output.is_empty() || is_flushed_at_once(&mut writer).await;
                 }
+                Happened::Flushed => is_flushed = true,
                 Happened::Broken => link.handle_eof(),
                 Happened::Due => link.handle_timeout(now),
                 Happened::Submitted(submit) => self.take_operations(link, submit),
@@ -183,6 +191,23 @@ impl<D: Dial> Driver<D> {
     fn instant(&self, time: Time) -> Option<Instant> {
         self.start.checked_add(time.since(Time::ZERO))
     }
+}
+
+/// Writes some of `bytes`; where there are none, what the stream holds.
+async fn send(writer: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Happened {
+    if bytes.is_empty() {
+        return if writer.flush().await.is_ok() { Happened::Flushed } else { Happened::Broken };
+    }
+    match writer.write(bytes).await {
+        Ok(0) | Err(_) => Happened::Broken,
+        Ok(count) => Happened::Wrote(count),
+    }
+}
+
+/// Flushes what can be flushed without waiting, which is everything for most streams. Returns whether it was.
+async fn is_flushed_at_once(writer: &mut (impl AsyncWrite + Unpin)) -> bool {
+    poll_fn(|context| Poll::Ready(matches!(Pin::new(&mut *writer).poll_flush(context), Poll::Ready(Ok(())))))
+        .await
 }
 
 async fn until(deadline: Option<Instant>) {
