@@ -245,14 +245,18 @@ impl Core {
 
     /// The peer broke a rule: it is told, and that is the end.
     pub(crate) fn fail(&mut self, violation: Violation) {
-        let code = violation.code();
-        self.end_with_words(code, &violation.to_string(), CloseReason::PeerMisbehaved(violation));
+        let (code, text, detail) = (violation.code(), violation.to_string(), violation.detail());
+        self.end_with(code, &text, detail, CloseReason::PeerMisbehaved(violation));
     }
 
     /// Ends the connection by an Error.
     pub(crate) fn end_with_words(&mut self, code: ErrorCode, text: &str, reason: CloseReason) {
+        self.end_with(code, text, EncodedDict::NONE, reason);
+    }
+
+    fn end_with(&mut self, code: ErrorCode, text: &str, detail: EncodedDict<'_>, reason: CloseReason) {
         if self.phase != Phase::Ended {
-            self.last_words = Some(error_payload(Subject::Connection, code, text, EncodedDict::NONE));
+            self.last_words = Some(error_payload(Subject::Connection, code, text, detail));
             self.end(reason);
         }
     }

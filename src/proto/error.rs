@@ -11,7 +11,11 @@
 use thiserror::Error;
 
 use super::outbox::Refusal;
-use crate::wire::{CompressionError, ErrorCode, Fault, FlagError, FrameError, InvalidName, MessageError};
+use crate::blazebinary::{Dict, Value};
+use crate::wire::header::VERSION;
+use crate::wire::{
+    CompressionError, EncodedDict, ErrorCode, Fault, FlagError, FrameError, InvalidName, MessageError,
+};
 
 /// What a peer did that it must not. The connection answers with an Error of [`Violation::code`] and ends.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -46,7 +50,7 @@ pub enum Violation {
     #[error(transparent)]
     UnexpectedFlag(FlagError),
     /// No protocol version in common.
-    #[error("versions {min} to {max} were offered; version {VERSION} is spoken here", VERSION = crate::wire::header::VERSION)]
+    #[error("versions {min} to {max} were offered; version {VERSION} is spoken here")]
     UnsupportedVersion {
         /// The oldest version that the peer speaks.
         min: u8,
@@ -135,6 +139,18 @@ impl Violation {
             Self::RequestIdNotIncreasing { .. } => ErrorCode::RequestIdNotIncreasing,
             Self::ImpossibleAck { .. } => ErrorCode::ImpossibleAck,
             Self::Identity(code) => *code,
+        }
+    }
+
+    /// The same for programs: where the payload is wrong, which versions are spoken here.
+    pub(crate) fn detail(&self) -> EncodedDict<'static> {
+        match self {
+            Self::Malformed(error) => error.detail(),
+            Self::UnsupportedVersion { .. } | Self::BadFrame(FrameError::UnsupportedVersion(_)) => {
+                let versions = Value::Array(vec![Value::Int(VERSION.into())]);
+                EncodedDict::new(Dict::from_iter([("versions", versions)])).unwrap_or_default()
+            }
+            _ => EncodedDict::NONE,
         }
     }
 }

@@ -205,10 +205,8 @@ impl Server {
             Err(error) => {
                 let Subject::Request(id) = error.subject else { return Err(Violation::Malformed(error)) };
                 self.take_id(id)?;
-                self.reject(
-                    error_payload(error.subject, error.code(), &error.to_string(), EncodedDict::NONE),
-                    cost,
-                );
+                let text = error.to_string();
+                self.reject(error_payload(error.subject, error.code(), &text, error.detail()), cost);
                 return Ok(());
             }
         };

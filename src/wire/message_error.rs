@@ -2,11 +2,12 @@
 
 use thiserror::Error;
 
+use super::encoded::EncodedDict;
 use super::error_code::ErrorCode;
 use super::limits;
 use super::name::InvalidName;
 use super::scope::Subject;
-use crate::blazebinary::DecodeErrorKind;
+use crate::blazebinary::{DecodeErrorKind, Dict};
 
 /// A payload that is not a message: the sender's fault, since the frame's checksum was right.
 ///
@@ -147,6 +148,13 @@ impl MessageError {
             Kind::RecordTooLarge(_) => ErrorCode::RecordTooLarge,
             Kind::RecordChecksumMismatch { .. } => ErrorCode::RecordChecksumMismatch,
         }
+    }
+
+    /// The same for programs: where in the payload, and in which operation.
+    pub fn detail(&self) -> EncodedDict<'static> {
+        let item = self.item.map(|item| ("item", i64::from(item)));
+        let offset = i64::try_from(self.offset).ok().map(|offset| ("offset", offset));
+        EncodedDict::new(Dict::from_iter(item.into_iter().chain(offset))).unwrap_or_default()
     }
 
     /// Whether the frame is to be answered and passed over, though the error is about the connection.

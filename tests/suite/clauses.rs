@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 const WITHOUT_CLAUSES: &[&str] = &["algorithms", "errors"];
 
 /// Of what the tables must hold at least, so that a scanner that sees nothing does not pass.
-const LEAST_DOCUMENTS: usize = 14;
-const LEAST_CLAUSES: usize = 440;
-const LEAST_MUSTS: usize = 95;
-const LEAST_BINDINGS: usize = 300;
+const LEAST_DOCUMENTS: usize = 16;
+const LEAST_CLAUSES: usize = 450;
+const LEAST_MUSTS: usize = 100;
+const LEAST_BINDINGS: usize = 680;
 
 /// A numbered clause: its text goes on to the next one, or to a heading.
 #[derive(Debug, Clone, PartialEq)]

@@ -253,7 +253,7 @@ fn uuid(text: &str) -> Uuid {
     Uuid::parse_str(text).unwrap()
 }
 
-fn encoded(fields: &[(&str, Value)]) -> Vec<u8> {
+pub(super) fn encoded(fields: &[(&str, Value)]) -> Vec<u8> {
     let mut bytes = Vec::new();
     encode_record(&Record::from_iter(fields.iter().cloned()), Layout::V1, &mut bytes).unwrap();
     bytes

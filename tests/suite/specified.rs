@@ -6,11 +6,12 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use blazedb::blazebinary::{Dict, Value};
+use blazedb::blazebinary::{Dict, Value, ValueView};
 use blazedb::log::simfs::SimFs;
 use blazedb::proto::{Client, ClientEvent, Connection, Outbox, Time};
 use blazedb::wire::message::{
-    AckLevel, Credit, CreditScope, Error, EventKind, Ids, Mode, Operation, Query, QueryKind, Start,
+    AckLevel, Action, Credit, CreditScope, Error, EventKind, Ids, Mode, Operation, OperationBuilder, Query,
+    QueryKind, RecordOperation, Start,
 };
 use blazedb::wire::{
     CollectionName, CreditLimit, EncodedDict, ErrorCode, Flags, FrameBuffer, FramedRecord, Message,
@@ -270,6 +271,40 @@ fn errors_keep_to_the_scopes_of_their_codes() {
     assert_eq!(told.last(), Some(&(Subject::Connection, ErrorCode::RequestIdNotIncreasing)));
     for (subject, code) in told {
         assert!(code.scopes().contains(&subject.scope()), "{code:?} about {subject:?}");
+    }
+}
+
+/// P-4.7.1, E-1.8: a precondition that fails names the version found, that of a record that is not there as 0.
+#[test]
+fn a_failed_precondition_names_the_version_found() {
+    let mut serving = Serving::connect(Serving::databases(&Arc::new(World::new(0)), SimFs::new(4096)));
+    serving.answer(&hello());
+    // Numbers 1 and 2 are those of the node and the collection.
+    for (number, id, base, found) in [(1, 1, 0, None), (2, 1, 7, Some(3)), (3, 9, 7, Some(0))] {
+        let mut builder = OperationBuilder::new();
+        let bytes = crate::sessions::encoded(&[("id", Value::Uuid(Uuid::from_u128(id)))]);
+        let record = FramedRecord::new(&bytes).unwrap();
+        let action = Action::Upsert { record, skip_unchanged: false };
+        let name = CollectionName::new("a").unwrap();
+        builder.push(name, &RecordOperation { base: Some(base), action }).unwrap();
+        let body = builder.finish().unwrap();
+        let operation = Operation { number, ack_level: AckLevel::Durable, groups: body.groups() };
+        let sequence = u32::try_from(number).unwrap();
+        let answer = serving.answer(&client_frame(sequence, &Message::Operation(operation)));
+        let mut buffer = FrameBuffer::new();
+        buffer.extend(&answer);
+        let frame = buffer.next_frame().unwrap().unwrap();
+        let told = match Message::decode(frame.header.message_type, frame.payload).unwrap() {
+            Message::Error(error) => {
+                assert_eq!(error.code, ErrorCode::PreconditionFailed.number());
+                match (error.detail.get("item"), error.detail.get("version")) {
+                    (Some(ValueView::Int(0)), Some(ValueView::Int(version))) => Some(version),
+                    other => panic!("{other:?}"),
+                }
+            }
+            _ => None,
+        };
+        assert_eq!(told, found, "operation {number}");
     }
 }
 

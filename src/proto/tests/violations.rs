@@ -1,6 +1,7 @@
 //! Every rule that a peer can break, by itself: the Error that answers, the reason that is told.
 
 use super::peer::{Peer, error_code, greeted, hello, welcome, welcomed, written};
+use crate::blazebinary::ValueView;
 use crate::proto::harness::{body, collection};
 use crate::proto::{CloseReason, Connection, Outbox, ServerConfig, Time};
 use crate::wire::message::{
@@ -254,4 +255,37 @@ fn a_request_that_is_wrong_behind_its_id_is_refused_alone() {
     let codes: Vec<_> = read.iter().map(|(_, payload)| error_code(payload).unwrap()).collect();
     assert_eq!(codes, ["not_supported", "trailing_bytes"]);
     assert!(server.is_open() && server.poll_event().is_none());
+}
+
+/// P-4.7.1: what an Error says for programs.
+#[test]
+fn details_say_where_and_which_versions() {
+    type Bytes = fn(&mut Peer) -> Vec<u8>;
+    let cases: [(&str, Bytes, &str, i64); 4] = [
+        ("version 2 of a frame", |_| b"BLAZE\x02".to_vec(), "versions", 1),
+        // An empty payload ends at its first byte.
+        ("an empty Ping", |peer| peer.raw(0x12, Flags::NONE, &[]), "offset", 0),
+        ("bytes behind a Ping", |peer| peer.raw(0x12, Flags::NONE, &[0; 9]), "offset", 8),
+        // Id and credit take 24 bytes; kind 9 is none.
+        (
+            "a kind of query",
+            |peer| peer.raw(3, Flags::NONE, &[&[0, 0, 0, 0, 0, 0, 0, 1][..], &[0; 16], &[9]].concat()),
+            "offset",
+            24,
+        ),
+    ];
+    for (name, bytes, key, expected) in cases {
+        let (mut server, mut peer) = welcomed(ServerConfig::default());
+        server.handle_bytes(Time::ZERO, &bytes(&mut peer));
+        let read = written(&mut server, &mut peer, Time::ZERO);
+        let Ok(Message::Error(error)) = Message::decode(8, &read[0].1) else { panic!("{name}") };
+        match (key, error.detail.get(key)) {
+            ("versions", Some(ValueView::Array(versions))) => {
+                let versions: Vec<_> = versions.iter().collect();
+                assert!(matches!(versions[..], [ValueView::Int(found)] if found == expected), "{name}");
+            }
+            (_, Some(ValueView::Int(found))) => assert_eq!(found, expected, "{name}"),
+            (_, found) => panic!("{name}: {found:?}"),
+        }
+    }
 }
