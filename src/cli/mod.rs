@@ -18,6 +18,7 @@ mod input;
 mod output;
 mod patch;
 mod progress;
+mod proxy;
 mod put;
 mod record;
 mod scan;
@@ -93,6 +94,8 @@ enum Command {
     Record(record::Args),
     /// Print the protocol's frames from a capture or a log file
     Frames(frames::FramesArgs),
+    /// Carry connections on to a server and record them
+    Proxy(proxy::Args),
     /// Put a server under load and print its throughput and latencies
     Bench(bench::Args),
     /// Hold a server or a client of any make against the specification
@@ -204,6 +207,7 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::Stats(args) => stats::run(&cli.target, args),
         Command::Record(args) => record::run(args),
         Command::Frames(args) => frames::run(&args),
+        Command::Proxy(args) => proxy::run(&args),
         Command::Bench(args) => bench::run(&cli.target, args),
         Command::Conformance(args) => conformance::run(&cli.target, args),
         Command::Serve(args) => serve::run(args),

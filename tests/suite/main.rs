@@ -26,6 +26,7 @@ mod cli_demo;
 mod cli_frames;
 mod cli_import;
 mod cli_import_faults;
+mod cli_proxy;
 mod cli_record;
 mod cli_watch;
 mod client;
