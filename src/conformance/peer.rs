@@ -313,7 +313,9 @@ impl Peer {
         let mut bytes = vec![0; READ_BYTES];
         loop {
             match timeout_at(deadline, self.reading.read(&mut bytes)).await {
-                Err(_) => return Err(Failure::new("the server keeps a stream that is none of its protocols'")),
+                Err(_) => {
+                    return Err(Failure::new("the server keeps a stream that is none of its protocols'"));
+                }
                 Ok(Ok(1..)) => {}
                 Ok(_) => return Ok(()),
             }
