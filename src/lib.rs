@@ -14,7 +14,8 @@
 //! - [`service`]: a session plus an event of its connection gives replies;
 //! - `transport`: frames over byte streams, URLs, connecting (feature `net`);
 //! - `server`: the listener, a task a client, upkeep, stopping (feature `net`);
-//! - `client`: the client of a served database (feature `net`).
+//! - `client`: the client of a served database (feature `net`);
+//! - `conformance`: holds other implementations against the specification (feature `net`).
 //!
 //! Everything below `transport` builds without network crates (`--no-default-features`), reads no clock,
 //! socket or disk but through what it is given ([`store::Lsm`] and [`store::directory`] excepted), and contains no
@@ -37,6 +38,8 @@ pub mod blazebinary;
 pub mod cli;
 #[cfg(feature = "net")]
 pub mod client;
+#[cfg(feature = "net")]
+pub mod conformance;
 pub mod engine;
 pub mod live;
 pub mod log;

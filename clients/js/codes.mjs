@@ -5,8 +5,10 @@ import { fileURLToPath } from 'node:url';
 
 const target = fileURLToPath(new URL('src/codes.js', import.meta.url));
 const rows = JSON.parse(readFileSync(new URL('../../spec/errors.json', import.meta.url), 'utf8'));
-const lines = rows.map((row) =>
-  `  [${row.number}, ${[row.name, row.fault, row.text, row.advice].map((text) => JSON.stringify(text)).join(', ')}, ${row.retryable}],`);
+const lines = rows.map(
+  (row) =>
+    `  [${row.number}, ${[row.name, row.fault, row.text, row.advice].map((text) => JSON.stringify(text)).join(', ')}, ${row.retryable}],`,
+);
 const text = `// The errors of the protocol: number, name, who is at fault, what happened, what to do, whether to try again.
 // Written by codes.mjs from spec/errors.json.
 

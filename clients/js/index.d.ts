@@ -90,7 +90,8 @@ export function parseTyped(text: string): any;
  * `interrupted`: an answer was lost in its midst; `reset`: a subscription cannot go on; `cancelled`; `input`: the call was not taken;
  * `unreachable`: given up trying; `lost`: a connection was, and another is tried.
  */
-export type ErrorKind = 'refused' | 'ended' | 'unknown' | 'interrupted' | 'reset' | 'cancelled' | 'input' | 'unreachable' | 'lost';
+export type ErrorKind =
+  'refused' | 'ended' | 'unknown' | 'interrupted' | 'reset' | 'cancelled' | 'input' | 'unreachable' | 'lost';
 
 export class BlazeError extends Error {
   readonly kind: ErrorKind;
@@ -173,7 +174,14 @@ export interface ScanOptions extends ReadOptions {
 export type Item =
   | { op: 'put'; collection: string; record: NewFields; base?: Seq; skipUnchanged?: boolean }
   | { op: 'insert'; collection: string; record: NewFields }
-  | { op: 'patch'; collection: string; id: Uuid | string; set?: { readonly [key: string]: Value }; unset?: readonly string[]; base?: Seq }
+  | {
+      op: 'patch';
+      collection: string;
+      id: Uuid | string;
+      set?: { readonly [key: string]: Value };
+      unset?: readonly string[];
+      base?: Seq;
+    }
   | { op: 'delete'; collection: string; id: Uuid | string; base?: Seq }
   | { op: 'check'; collection: string; id: Uuid | string; base: Seq }
   | { op: 'drop'; collection: string };
@@ -232,9 +240,18 @@ export class Client extends EventTarget {
   readonly ended: Promise<void>;
   /** How many operations wait for their outcome. */
   readonly pending: number;
-  put(collection: string, record: NewFields, options?: BaseOptions & { skipUnchanged?: boolean }): Promise<Written & { id: Uuid }>;
+  put(
+    collection: string,
+    record: NewFields,
+    options?: BaseOptions & { skipUnchanged?: boolean },
+  ): Promise<Written & { id: Uuid }>;
   insert(collection: string, record: NewFields, options?: WriteOptions): Promise<Written & { id: Uuid }>;
-  patch(collection: string, id: Uuid | string, set: { readonly [key: string]: Value }, options?: BaseOptions & { unset?: readonly string[] }): Promise<Written>;
+  patch(
+    collection: string,
+    id: Uuid | string,
+    set: { readonly [key: string]: Value },
+    options?: BaseOptions & { unset?: readonly string[] },
+  ): Promise<Written>;
   delete(collection: string, id: Uuid | string, options?: BaseOptions): Promise<Written>;
   drop(collection: string, options?: WriteOptions): Promise<Written>;
   /** One transaction: all of it takes effect, or none. */

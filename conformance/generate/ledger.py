@@ -47,6 +47,7 @@ class Connection:
         self.requests = {}
         self.last_request = 0
         self.sent = self.acked = self.durable = 0
+        self.level = {}
         self.in_error = set()
 
     def receive(self, sender, raw):
@@ -182,11 +183,12 @@ class Connection:
 
     def server_ack(self, message, cost):
         number = int(message["number"])
-        if number > self.sent or number < self.acked:
+        if number > self.sent or number < max(self.level.get(message["level"], 0), self.durable):
             raise Fault("impossible_ack")
-        self.acked = number
+        self.level[message["level"]] = number
+        self.acked = max(self.acked, number)
         if message["level"] == "durable":
-            self.durable = max(self.durable, number)
+            self.durable = number
 
     def running(self, request_id, kind):
         request = self.requests.get(request_id)

@@ -116,6 +116,8 @@ def writing(out):
         .client(operation(1, {"kind": "drop"}, {"kind": "insert", "record": NOTE_A})).server(ack(1, 44)))
     add(out, "accepted_then_durable", "C-5.5 C-5.6 C-5.7", Script().greet().client(insert(1, level="accepted"))
         .server(ack(1, level="accepted")).server(ack(1)))
+    add(out, "durable_lags_behind_accepted", "C-5.5 C-5.9", Script().greet().client(insert(1, level="accepted"))
+        .client(insert(2, level="accepted")).server(ack(2, 43, level="accepted")).server(ack(1)).server(ack(2, 43)))
     add(out, "malformed_operation_is_decided", "P-3.5 C-5.10 E-4.5", Script().greet()
         .frame("client", TYPES["operation"], malformed_operation(1))
         .server(refusal(1, 13, "the kind of an operation is not defined", offset=19)).server(ack(1, 41))
@@ -457,6 +459,11 @@ def broken_by_servers(out):
     fault("acks_too_much", "C-5.9 P-7.5", "impossible_ack", ack(2), ("client", insert(1)))
     fault("acks_less_than_before", "C-5.9", "impossible_ack", ack(1), ("client", insert(1)), ("client", insert(2)),
           ("server", ack(2)))
+    fault("acks_less_as_accepted_than_before", "C-5.9 C-5.5", "impossible_ack", ack(1, level="accepted"),
+          ("client", insert(1, level="accepted")), ("client", insert(2, level="accepted")),
+          ("server", ack(2, 43, level="accepted")))
+    fault("acks_less_as_accepted_than_is_durable", "C-5.9", "impossible_ack", ack(1, level="accepted"),
+          ("client", insert(1)), ("client", insert(2)), ("server", ack(2, 43)))
     fault("refuses_what_was_not_sent", "C-5.9", "impossible_ack", error)
     fault("refuses_what_was_acked", "C-5.9 P-7.4", "impossible_ack", error, ("client", insert(1)), ("server", ack(1)))
     fault("refuses_twice", "C-5.9 C-5.4", "impossible_ack", error, ("client", insert(1)), ("server", error))
@@ -472,8 +479,8 @@ def broken_by_servers(out):
     fault("requires_an_ack", "P-2.6", "unexpected_flag", ACK, ("client", OPERATION), flags=REQUIRES_ACK)
     fault("compresses_without_lz4", "P-2.6", "unexpected_flag", ACK, ("client", OPERATION), flags=COMPRESSED,
           welcome=but(WELCOME, capabilities=[]))
-    fault("goes_on_after_its_goodbye", "C-11.1 P-8.4", "unexpected_message", told(1, "caught_up"), ("client", subscribe(1)),
-          ("server", BYE))
+    fault("goes_on_after_its_goodbye", "C-11.1 P-8.4", "unexpected_message", told(1, "caught_up"), ("client", insert(1)),
+          ("client", subscribe(1)), ("server", BYE), ("client", BYE))
     damaged = encode(rows(1, ROW_A))[1]
     damaged = damaged[:-1] + u8(damaged[-1] ^ 1)
     add(out, "server_damages_a_record", "P-1.6 P-3.5", Script().greet().client(get(1))

@@ -203,24 +203,22 @@ def check_capture(file, tools):
     assert [entry["type"] for entry in entries] == [0x2A] + [0x2B] * (len(entries) - 1), "a capture is 2A, 2B, 2B …"
     faults, count = 0, 0
     for number, pieces in sorted(capture.connections(data).items()):
-        found = trace_of(pieces, over_tcp)
+        found, wanted = trace_of(pieces, over_tcp), 0
         for from_client in (True, False):
-            one_side = b"".join(piece for side, piece in pieces if side == from_client)
-            wanted = from_stream(tools, one_side)
-            names = [f"{kind:02x}" for kind, _, _ in wanted]
-            print(f"connection {number} {'client' if from_client else 'server'} {' '.join(names)}")
-            count += len(wanted)
+            frames = from_stream(tools, b"".join(piece for side, piece in pieces if side == from_client))
+            wanted += len(frames)
+            types = "".join(f" {kind:02x}" for kind, _, _ in frames)
+            print(f"connection {number} {'client' if from_client else 'server'}{types}")
             # A trace holds both directions in the order of time: each side's frames are a part of it, in order.
             rest = iter([(kind, fields) for kind, fields, _ in found])
-            if not all((kind, fields) in rest for kind, fields, _ in wanted):
+            if not all((kind, fields) in rest for kind, fields, _ in frames):
                 print(f"connection {number}: tshark and Kaitai differ")
                 faults += 1
-        if len(found) != sum(len(from_stream(tools, b"".join(p for s, p in pieces if s == side))) for side in (True, False)):
-            print(f"connection {number}: tshark finds {len(found)} frames")
+        warnings = [warned for _, _, warned in found if warned]
+        if len(found) != wanted or warnings:
+            print(f"connection {number}: tshark finds {len(found)} frames and warns of {warnings}")
             faults += 1
-        if any(warnings for _, _, warnings in found):
-            print(f"connection {number}: tshark warns of {[warnings for _, _, warnings in found]}")
-            faults += 1
+        count += wanted
     return faults, count
 
 

@@ -2,9 +2,11 @@
 
 #![expect(clippy::disallowed_types, reason = "the command line is where files are opened")]
 
+mod capture;
 mod describe;
 mod node;
 mod scan;
+mod stream;
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Read, Write};
@@ -14,6 +16,7 @@ use clap::{Args, ValueEnum};
 
 use super::{Failure, tell};
 use crate::wire::Flags;
+use crate::wire::header::{HEADER_BYTES, Header, MessageType};
 use node::Node;
 use scan::{CapturedFrame, Found, Scanner};
 
@@ -21,7 +24,7 @@ use scan::{CapturedFrame, Found, Scanner};
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct FramesArgs {
-    /// Consecutive frames as they travelled or lie on disk; - for stdin
+    /// A capture of connections, or consecutive frames as they travelled or lie on disk; - for stdin
     #[arg(value_name = "FILE")]
     input: PathBuf,
     /// How to print
@@ -33,9 +36,14 @@ const EXAMPLES: &str = "\
 Examples:
   blazedb frames session.blaze
   blazedb frames -o json - < session.blaze
+  blazedb frames session.capture
 
 One line a frame (offset, type, payload length, flags, sequence, checksum), then its message. \
 After damage the next frame is searched for, and the bytes passed over are counted.
+
+Of a capture that blazedb proxy recorded each line begins with the time in seconds, the connection and who sent the frame; \
+at is where it stands among the bytes of that side. What was carried for other protocols is counted. A capture whose \
+recording was ended in the middle is printed up to its last whole entry.
 
 Exit status: 0 when every byte was read and understood, 1 when something was damaged, cut off \
 or unreadable, 2 for a wrong command line.";
@@ -84,21 +92,24 @@ struct Damage {
     skipped: u64,
 }
 
-fn print_all(source: impl Read, output: Output, out: &mut dyn Write) -> Result<Damage, Failure> {
+fn print_all(mut source: impl Read, output: Output, out: &mut dyn Write) -> Result<Damage, Failure> {
+    let unreadable = |error| Failure::new(format_args!("cannot read the capture: {error}"));
+    let mut first = Vec::new();
+    source.by_ref().take(HEADER_BYTES as u64).read_to_end(&mut first).map_err(unreadable)?;
+    let is_capture = first.first_chunk().and_then(|bytes| Header::parse(bytes).ok());
+    let source = first.as_slice().chain(source);
+    if is_capture.is_some_and(|header| header.message_type == MessageType::CaptureHeader as u8) {
+        return capture::print_all(source, output, out);
+    }
     let mut scanner = Scanner::new(source);
     let mut damage = Damage::default();
-    let unreadable = |error| Failure::new(format_args!("cannot read the capture: {error}"));
     while let Some(found) = scanner.next().map_err(unreadable)? {
         let (entry, fault) = entry(&found);
         damage.places = damage.places.saturating_add(u64::from(fault));
         if let Found::Skipped { bytes, .. } | Found::CutOff { bytes, .. } = found {
             damage.skipped = damage.skipped.saturating_add(bytes);
         }
-        let text = match output {
-            Output::Text => entry.to_text(),
-            Output::Json => entry.to_json(),
-        };
-        out.write_all(text.as_bytes()).map_err(|error| Failure::writing(&error))?;
+        out.write_all(entry.print(output).as_bytes()).map_err(|error| Failure::writing(&error))?;
     }
     Ok(damage)
 }
@@ -115,9 +126,8 @@ struct Entry {
 fn entry(found: &Found) -> (Entry, bool) {
     match found {
         Found::Frame(frame) => {
-            let (message, understood) = describe::payload(frame);
-            let fault = !understood || !frame.checksum_is_right();
-            (Entry { line: frame_line(frame), message: Some(message) }, fault)
+            let (line, message, fault) = frame_facts(frame);
+            (Entry { line, message: Some(message) }, fault)
         }
         Found::Skipped { offset, bytes, why } => {
             let line = vec![
@@ -136,6 +146,12 @@ fn entry(found: &Found) -> (Entry, bool) {
             (Entry { line, message: None }, true)
         }
     }
+}
+
+/// What is printed of a frame: its line, its message, and whether something of it is a fault.
+fn frame_facts(frame: &CapturedFrame) -> (Vec<(&'static str, Node)>, Node, bool) {
+    let (message, understood) = describe::payload(frame);
+    (frame_line(frame), message, !understood || !frame.checksum_is_right())
 }
 
 fn frame_line(frame: &CapturedFrame) -> Vec<(&'static str, Node)> {
@@ -166,14 +182,21 @@ fn flag_names(flags: Flags) -> String {
 }
 
 impl Entry {
+    fn print(&self, output: Output) -> String {
+        match output {
+            Output::Text => self.to_text(),
+            Output::Json => self.to_json(),
+        }
+    }
+
     fn to_text(&self) -> String {
         let mut out = String::new();
         for (at, (name, value)) in self.line.iter().enumerate() {
             if at > 0 {
                 out.push_str("  ");
             }
-            // The offset and the type speak for themselves.
-            if !matches!(*name, "offset" | "type") {
+            // These speak for themselves.
+            if !matches!(*name, "offset" | "type" | "time" | "event") {
                 out.push_str(name);
                 out.push(' ');
             }

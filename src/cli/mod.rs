@@ -5,6 +5,7 @@
 
 mod bench;
 mod completion;
+mod conformance;
 mod connect;
 mod delete;
 mod demo;
@@ -17,6 +18,7 @@ mod input;
 mod output;
 mod patch;
 mod progress;
+mod proxy;
 mod put;
 mod record;
 mod scan;
@@ -92,8 +94,12 @@ enum Command {
     Record(record::Args),
     /// Print the protocol's frames from a capture or a log file
     Frames(frames::FramesArgs),
+    /// Carry connections on to a server and record them
+    Proxy(proxy::Args),
     /// Put a server under load and print its throughput and latencies
     Bench(bench::Args),
+    /// Hold a server or a client of any make against the specification
+    Conformance(conformance::Args),
     /// Run a server
     Serve(serve::Args),
     /// Read everything in a data directory again, and accept damage to it
@@ -201,7 +207,9 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::Stats(args) => stats::run(&cli.target, args),
         Command::Record(args) => record::run(args),
         Command::Frames(args) => frames::run(&args),
+        Command::Proxy(args) => proxy::run(&args),
         Command::Bench(args) => bench::run(&cli.target, args),
+        Command::Conformance(args) => conformance::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Verify(args) => verify::run(&args),
         Command::Demo(args) => demo::run(args),

@@ -22,7 +22,7 @@ use super::error::EngineError;
 use super::outcome::{Outcome, Refusal};
 use super::prepare::{Prepared, prepare};
 use super::record::Id;
-use super::rows::SnapshotView;
+use super::rows::PublishedView;
 use super::shared::{Shared, lock};
 use super::sweep::Sweeper;
 use crate::log::{GroupCommit, LogError, LogView, Need, Sequences};
@@ -118,7 +118,7 @@ impl Database {
         let mut decider = lock(&self.decider);
         self.shared.check()?;
         let published = self.shared.published();
-        let view = SnapshotView(&*published.snapshot);
+        let view = PublishedView::new(&*published.snapshot, &*self.shared.store);
         let view = Published { sequence: published.sequence, state: &view };
         let decision = match decider.decide(view, request, self.shared.environment.unix_ms())? {
             Answer::Again { outcome, through } => return Ok(Ticket { outcome, through }),
@@ -209,7 +209,7 @@ impl Database {
         self.shared.check()?;
         let mut decider = lock(&self.decider);
         let published = self.shared.published();
-        let view = SnapshotView(&*published.snapshot);
+        let view = PublishedView::new(&*published.snapshot, &*self.shared.store);
         decider.highest_operation(Published { sequence: published.sequence, state: &view }, node)
     }
 

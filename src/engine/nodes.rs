@@ -6,7 +6,7 @@ use super::error::EngineError;
 use super::limits::FORGETS_AFTER;
 use super::node_id::may_be_forgotten;
 use super::record::Id;
-use super::rows::SnapshotView;
+use super::rows::PublishedView;
 use super::shared::lock;
 use crate::wire::Clock;
 
@@ -45,7 +45,7 @@ impl Database {
             let mut decider = lock(&self.decider);
             self.shared.check()?;
             let published = self.shared.published();
-            let view = SnapshotView(&*published.snapshot);
+            let view = PublishedView::new(&*published.snapshot, &*self.shared.store);
             let view = Published { sequence: published.sequence, state: &view };
             let environment = &self.shared.environment;
             let forgets = environment.elapsed().saturating_sub(self.opened) >= FORGETS_AFTER;

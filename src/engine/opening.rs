@@ -170,7 +170,7 @@ pub(super) fn read_folding(
     retention: Retention,
 ) -> Result<Folding, EngineError> {
     let snapshot = store.snapshot();
-    let progress = rows::read_progress(&*snapshot)?;
+    let progress = rows::read_progress(store)?;
     if progress.is_some_and(|progress| progress.database != marker.database) {
         return Err(EngineError::Unusable("the store belongs to another database: move it away".to_owned()));
     }

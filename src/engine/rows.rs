@@ -14,7 +14,8 @@ use super::retention::Mark;
 use super::view::StateView;
 use crate::store::keyspace::Span;
 use crate::store::{
-    Batch, CollectionId, Direction, EncodedKey, Fold, Image, Key, RecordRow, Snapshot, StoreError, open, seal,
+    Batch, CollectionId, Direction, EncodedKey, Fold, Image, Key, RecordRow, Snapshot, Store, StoreError,
+    open, seal,
 };
 
 /// Kinds of catalogue rows.
@@ -72,9 +73,9 @@ pub(super) fn fold_decision(
     }
     if let (Some(entry), Some(node)) = (decision.ledger, catalogue.node(&decision.node)) {
         let key = Key::Operation { node, number: entry.number }.encode();
-        fold.batch().put(key, seal(&key, &entry.to_bytes()));
+        fold.batch().put_late(key, seal(&key, &entry.to_bytes()));
         if let Some(number) = entry.number.checked_sub(OUTCOMES_KEPT).filter(|&number| number > 0) {
-            fold.batch().delete_once(Key::Operation { node, number }.encode());
+            fold.batch().delete_once_late(Key::Operation { node, number }.encode());
         }
     }
     Ok(())
@@ -97,7 +98,7 @@ fn fold_entry(
             // As many as the ledger keeps, each put once.
             let oldest = highest.saturating_sub(OUTCOMES_KEPT).saturating_add(1);
             for number in oldest..=*highest {
-                batch.delete_once(Key::Operation { node: *node, number }.encode());
+                batch.delete_once_late(Key::Operation { node: *node, number }.encode());
             }
         }
         CatalogueEntry::Dropped { number: collection, name, .. } => {
@@ -161,13 +162,13 @@ pub(super) fn fold_progress(fold: &mut Fold<'_>, progress: &Progress) {
     payload.extend(progress.last_node.to_be_bytes());
     payload.extend(progress.forgotten_drop.to_be_bytes());
     let key = progress_key();
-    fold.batch().put(key, seal(&key, &payload));
+    fold.batch().put_late(key, seal(&key, &payload));
 }
 
 /// Reads how far the database came; `None` of an empty store.
-pub(super) fn read_progress(snapshot: &dyn Snapshot) -> Result<Option<Progress>, EngineError> {
+pub(super) fn read_progress(store: &dyn Store) -> Result<Option<Progress>, EngineError> {
     let key = progress_key();
-    let Some(value) = snapshot.get(&key)? else { return Ok(None) };
+    let Some(value) = store.late(&key)? else { return Ok(None) };
     let mut rest = open(&key, &value)?;
     let mut parse = || {
         let progress = Progress {
@@ -268,18 +269,27 @@ pub(super) fn read_record(
     StoredRecord::from_row(&RecordRow::decode(&key, value)?).map(Some)
 }
 
-/// A snapshot as the decider reads it.
-pub(super) struct SnapshotView<'a>(pub(super) &'a dyn Snapshot);
+/// What the decider reads: records as they are published; of the ledger, which is the decider's alone, also what is
+/// folded and not published. The decider remembers what is not published itself and finds it there first.
+pub(super) struct PublishedView<'a> {
+    snapshot: &'a dyn Snapshot,
+    store: &'a dyn Store,
+}
 
-impl StateView for SnapshotView<'_> {
+impl<'a> PublishedView<'a> {
+    pub(super) fn new(snapshot: &'a dyn Snapshot, store: &'a dyn Store) -> Self {
+        Self { snapshot, store }
+    }
+}
+
+impl StateView for PublishedView<'_> {
     fn record(&self, collection: u32, id: &Id) -> Result<Option<Arc<StoredRecord>>, EngineError> {
-        Ok(read_record(self.0, collection, id)?.map(Arc::new))
+        Ok(read_record(self.snapshot, collection, id)?.map(Arc::new))
     }
 
     fn highest_operation(&self, node: u32) -> Result<u64, EngineError> {
-        let mut rows = self.0.range(Span::operations(node).bounds(), Direction::Descending);
-        let Some(row) = rows.next() else { return Ok(0) };
-        match Key::decode(&row?.0)? {
+        let Some((key, _)) = self.store.last_late(Span::operations(node).bounds())? else { return Ok(0) };
+        match Key::decode(&key)? {
             Key::Operation { number, .. } => Ok(number),
             other => Err(EngineError::Corrupted(format!("{other:?} in a ledger"))),
         }
@@ -287,7 +297,7 @@ impl StateView for SnapshotView<'_> {
 
     fn outcome(&self, node: u32, number: u64) -> Result<Option<LedgerEntry>, EngineError> {
         let key = Key::Operation { node, number }.encode();
-        let Some(value) = self.0.get(&key)? else { return Ok(None) };
+        let Some(value) = self.store.late(&key)? else { return Ok(None) };
         let entry = LedgerEntry::parse(open(&key, &value)?).filter(|entry| entry.number == number);
         entry.map(Some).ok_or_else(|| EngineError::Corrupted(format!("operation {number} in a ledger")))
     }

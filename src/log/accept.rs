@@ -9,6 +9,7 @@
 //!
 //! One rename decides. What a crash leaves to be moved is moved when the log is opened.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::bytes::to_u32;
@@ -23,6 +24,7 @@ use super::position::Location;
 use super::recovery::{Carried, copy_transactions};
 use super::salvage::Salvage;
 use super::segment::{self, Spare};
+use super::transaction::Piece;
 use super::walk::{Step, Walk};
 use super::window::Window;
 
@@ -80,7 +82,7 @@ pub struct Survey {
     pub damage: Damage,
     /// What would be done.
     pub mending: Mending,
-    /// Seals to write again, by their segments' numbers.
+    /// Seals to write, again or at last, by their segments' numbers.
     bad_seals: Vec<(u32, Seal)>,
     kept: Option<Kept>,
     /// What the store holds, where the log's part of that is damaged.
@@ -136,7 +138,8 @@ impl Survey {
         numbers: Vec<u32>,
     ) -> Result<Self, LogError> {
         let readable = std::mem::take(&mut judge.readable);
-        let bad_seals = std::mem::take(&mut judge.bad_seals);
+        let mut bad_seals = std::mem::take(&mut judge.bad_seals);
+        bad_seals.extend(judge.unsealed);
         let is_seal = damage.kind == super::error::DamageKind::Seal;
         let kept = readable.last().map(|info| Kept::walk(&**fs, info)).transpose()?;
         let applied = options.applied;
@@ -159,13 +162,14 @@ impl Survey {
         first: Option<SegmentHeader>,
     ) -> Result<Loss, LogError> {
         let kept_to = self.kept.as_ref().map_or(self.applied, |kept| kept.next_sequence.saturating_sub(1));
-        let from = self.kept.as_ref().map_or(Location::NONE, Kept::end);
+        // What it had carried on, and damage took from it, may still lie behind the segment before it.
+        let from = self.kept.as_ref().map_or(Location::NONE, |kept| kept.header.prev);
         let mut salvage = Salvage::new(fs, live, from)?;
-        let mut runs = Runs { after: kept_to, pieces: Vec::new() };
+        let mut runs = Runs::new(kept_to);
         let mut highest = 0;
         let counted: Result<(), LogError> = salvage.for_each(|found| {
             highest = highest.max(found.piece.last_sequence());
-            runs.take(found.piece.first_sequence, found.piece.last_sequence(), !found.piece.continues);
+            runs.take(&found.piece);
             Ok(())
         });
         counted?;
@@ -376,35 +380,68 @@ impl Kept {
     }
 }
 
-/// Collects pieces of transactions with numbers above `after`.
+/// Collects the transactions with numbers above `after` that can be read whole.
 struct Runs {
     after: u64,
-    /// First number, last number, whether a transaction ends there; ascending.
-    pieces: Vec<(u64, u64, bool)>,
+    /// First and last numbers of whole transactions; none overlap.
+    whole: BTreeMap<u64, u64>,
+    /// A transaction of which not all pieces came yet.
+    begun: Option<Begun>,
+}
+
+struct Begun {
+    first: u64,
+    next: u64,
+    node: [u8; 16],
+    operation: u64,
 }
 
 impl Runs {
-    fn take(&mut self, first: u64, last: u64, ends: bool) {
+    const fn new(after: u64) -> Self {
+        Self { after, whole: BTreeMap::new(), begun: None }
+    }
+
+    /// Takes the next piece, in the order in which they lie.
+    fn take(&mut self, piece: &Piece<'_>) {
+        let (node, operation) = (piece.head.node, piece.head.operation);
+        let is_of = |begun: &Begun| {
+            (begun.next, begun.node, begun.operation) == (piece.first_sequence, node, operation)
+        };
+        let first = match (piece.continued, self.begun.take()) {
+            (false, _) => piece.first_sequence,
+            (true, Some(begun)) if is_of(&begun) => begun.first,
+            // Its beginning is lost.
+            (true, _) => return,
+        };
+        if piece.continues {
+            self.begun = Some(Begun { first, next: piece.next_sequence(), node, operation });
+        } else {
+            self.take_whole(first, piece.last_sequence());
+        }
+    }
+
+    fn take_whole(&mut self, first: u64, last: u64) {
         if last <= self.after {
             return;
         }
-        // What lies later was written later: what a recovery had cut, or carried on, is behind it.
-        while self.pieces.last().is_some_and(|&(_, before, _)| before >= first) {
-            self.pieces.pop();
+        // What lies later was written later: it is the same, carried on, or took the numbers of what was cut.
+        while let Some((&before, _)) =
+            self.whole.range(..=last).next_back().filter(|&(_, &before_last)| before_last >= first)
+        {
+            self.whole.remove(&before);
         }
-        self.pieces.push((first, last, ends));
+        self.whole.insert(first, last);
     }
 
     fn finish(self) -> Vec<Run> {
         let mut runs: Vec<Run> = Vec::new();
-        for (first, last, ends) in self.pieces {
-            let transactions = u64::from(ends);
+        for (first, last) in self.whole {
             match runs.last_mut() {
                 Some(run) if first == run.last.saturating_add(1) => {
                     run.last = last;
-                    run.transactions = run.transactions.saturating_add(transactions);
+                    run.transactions = run.transactions.saturating_add(1);
                 }
-                _ => runs.push(Run { first, last, transactions }),
+                _ => runs.push(Run { first, last, transactions: 1 }),
             }
         }
         runs

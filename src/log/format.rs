@@ -158,32 +158,46 @@ impl Seal {
 
 /// A block that holds one frame. `sequence` is the number of the block in its file.
 fn block(message_type: MessageType, sequence: u32, payload: &[u8]) -> Vec<u8> {
-    let header = Header {
-        message_type: message_type as u8,
-        payload_bytes: to_u32(payload.len()),
-        flags: Flags::NONE,
-        sequence,
-    };
     let mut bytes = Vec::with_capacity(super::bytes::to_usize(BLOCK_BYTES));
-    bytes.extend(header.to_bytes());
-    bytes.extend(payload);
-    bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
+    push_frame(message_type, sequence, payload, &mut bytes);
     bytes.resize(super::bytes::round_to_block(bytes.len()), 0);
     bytes
 }
 
 /// The payload of the frame that opens `block`, if it is valid and of that type and sequence.
 fn frame_payload(block: &[u8], message_type: MessageType, sequence: u32) -> Option<&[u8]> {
-    let (head, _) = block.split_first_chunk::<HEADER_BYTES>()?;
+    file_frame(block, message_type, sequence).map(|(payload, _)| payload)
+}
+
+/// Appends a frame of a file; returns its CRC.
+pub(super) fn push_frame(message_type: MessageType, sequence: u32, payload: &[u8], out: &mut Vec<u8>) -> u32 {
+    let header = Header {
+        message_type: message_type as u8,
+        payload_bytes: to_u32(payload.len()),
+        flags: Flags::NONE,
+        sequence,
+    };
+    let start = out.len();
+    out.extend(header.to_bytes());
+    out.extend(payload);
+    let crc = crc32fast::hash(out.get(start..).unwrap_or_default());
+    out.extend(crc.to_be_bytes());
+    crc
+}
+
+/// The payload and the CRC of the frame of a file that opens `bytes`, if it is valid and of that type and sequence.
+pub(super) fn file_frame(bytes: &[u8], message_type: MessageType, sequence: u32) -> Option<(&[u8], u32)> {
+    let (head, _) = bytes.split_first_chunk::<HEADER_BYTES>()?;
     let header = Header::parse(head).ok()?;
     let body_end = HEADER_BYTES.checked_add(super::bytes::to_usize(header.payload_bytes))?;
-    let (frame, rest) = block.split_at_checked(body_end)?;
+    let (frame, rest) = bytes.split_at_checked(body_end)?;
     let (trailer, _) = rest.split_first_chunk::<TRAILER_BYTES>()?;
+    let crc = u32::from_be_bytes(*trailer);
     let expected = message_type as u8 == header.message_type
         && header.sequence == sequence
         && header.flags == Flags::NONE
-        && crc32fast::hash(frame) == u32::from_be_bytes(*trailer);
-    if expected { frame.get(HEADER_BYTES..) } else { None }
+        && crc32fast::hash(frame) == crc;
+    if expected { Some((frame.get(HEADER_BYTES..)?, crc)) } else { None }
 }
 
 #[cfg(test)]

@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
-use super::format::Identity;
+use super::capture::{CaptureReader, CaptureWriter};
+use super::commit::next_chain;
+use super::format::{Identity, push_frame};
 use super::options::Options;
 use super::recovery::Opened;
 use super::simfs::SimFs;
 use super::writer::Log;
+use crate::wire::header::MessageType;
 
 /// What a target runs on an input.
 pub type Body = fn(&[u8]);
 
 /// Every target by the name of its file in `fuzz/fuzz_targets` and of its folder in `fuzz/seeds`.
-pub const TARGETS: &[(&str, Body)] = &[("log_recovery", log_recovery)];
+pub const TARGETS: &[(&str, Body)] = &[("log_recovery", log_recovery), ("capture", capture)];
 
 /// The log that fuzzed segments claim to belong to.
 pub const IDENTITY: Identity = Identity { database: *b"fuzzed log bytes", partition: 0, epoch: 1 };
@@ -25,6 +28,37 @@ pub fn log_recovery(data: &[u8]) {
     let first = open_and_read(&fs);
     let second = open_and_read(&fs);
     assert!(first == second, "opening a log changed what it shows");
+}
+
+/// Reads a capture: what can be read of it is, written again, the bytes that it was read from. If the first byte is odd
+/// the rest is a capture, else payloads, each behind its length, of which one is made.
+pub fn capture(data: &[u8]) {
+    let Some((&choice, rest)) = data.split_first() else { return };
+    let bytes = if choice & 1 == 1 { rest.to_vec() } else { framed(rest) };
+    let Ok((header, mut reader)) = CaptureReader::begin(bytes.as_slice()) else { return };
+    let mut again = Vec::new();
+    let mut writer = CaptureWriter::begin(&header, &mut again);
+    while let Ok(Some(entry)) = reader.next_entry() {
+        writer.entry(&entry, &mut again);
+    }
+    assert!(bytes.starts_with(&again), "a capture is not the bytes that it was read from");
+}
+
+/// Frames with the right sequences, chains and CRCs around the payloads in `data`.
+fn framed(mut data: &[u8]) -> Vec<u8> {
+    let (mut out, mut sequence, mut chain) = (Vec::new(), 0u32, 0);
+    while let Some((&length, behind)) = data.split_first() {
+        let (payload, behind) = behind.split_at(usize::from(length).min(behind.len()));
+        let crc = if sequence == 0 {
+            push_frame(MessageType::CaptureHeader, sequence, payload, &mut out)
+        } else {
+            let payload = [&u64::to_be_bytes(chain), payload].concat();
+            push_frame(MessageType::CaptureEntry, sequence, &payload, &mut out)
+        };
+        (sequence, chain) = (sequence.saturating_add(1), next_chain(chain, crc));
+        data = behind;
+    }
+    out
 }
 
 /// The sequence numbers and operation numbers that can be read; `None` if the log cannot be opened.

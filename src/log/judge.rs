@@ -53,6 +53,9 @@ pub(crate) struct Judge<'a> {
     pub(crate) live: Vec<u32>,
     /// Segments whose successor is right and whose Seal is not, and what it should be.
     pub(crate) bad_seals: Vec<(u32, Seal)>,
+    /// The last segment but one and its Seal, if that is not there: no damage, but whoever writes to the log writes it
+    /// first, before another segment comes.
+    pub(crate) unsealed: Option<(u32, Seal)>,
 }
 
 /// A segment's number, and the segment or why it is none.
@@ -68,7 +71,7 @@ struct Opened {
 impl<'a> Judge<'a> {
     pub(crate) fn new(fs: &'a dyn Filesystem, identity: Identity, applied: u64) -> Self {
         let (readable, live, bad_seals) = (Vec::new(), Vec::new(), Vec::new());
-        Self { fs, identity, applied, readable, hlc: 0, live, bad_seals }
+        Self { fs, identity, applied, readable, hlc: 0, live, bad_seals, unsealed: None }
     }
 
     /// Judges the segments with these numbers, ascending. The last one's `readable` end is left to the caller.
@@ -102,8 +105,19 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Opens segments up to the first that is missing or has no valid header, which is the fault returned.
+    /// Opens segments up to the first that is missing or has no valid header, which is the fault returned. Where what a
+    /// store must hold is not there, nothing that follows may be read, whatever else is wrong behind it.
     fn open_all(&mut self, numbers: &[u32]) -> Result<(Vec<Opened>, Option<Damage>), LogError> {
+        let (opened, fault) = self.open_in_order(numbers)?;
+        if let Some(first) = opened.first().filter(|first| first.header.needs() > self.applied) {
+            let kind =
+                DamageKind::BeginsAboveApplied { first: first.header.first_sequence, applied: self.applied };
+            return Err(damage(first.window.name(), 0, kind).into());
+        }
+        Ok((opened, fault))
+    }
+
+    fn open_in_order(&mut self, numbers: &[u32]) -> Result<(Vec<Opened>, Option<Damage>), LogError> {
         let mut found = self.open_live(numbers)?.into_iter().peekable();
         let mut opened: Vec<Opened> = Vec::new();
         while let Some((number, segment)) = found.next() {
@@ -126,11 +140,6 @@ impl<'a> Judge<'a> {
             if fault.is_some() {
                 return Ok((opened, fault));
             }
-        }
-        if let Some(first) = opened.first().filter(|first| first.header.needs() > self.applied) {
-            let kind =
-                DamageKind::BeginsAboveApplied { first: first.header.first_sequence, applied: self.applied };
-            return Err(damage(first.window.name(), 0, kind).into());
         }
         Ok((opened, None))
     }
@@ -194,13 +203,12 @@ impl<'a> Judge<'a> {
         // An acceptance cut it where it was damaged; what its Seal names is left out.
         let is_cut = successor.begins_epoch_after(&sealed.header);
         let expected = Seal { successor: successor.segment, salt: successor.salt };
-        let is_sealed = match Seal::parse(sealed.window.block(SEAL_OFFSET)?) {
-            Some(seal) => seal == expected,
-            // The crash may have come before it was written; whoever repairs the log writes it.
-            None => is_second_last,
-        };
-        if !is_sealed && !is_cut {
-            self.bad_seals.push((sealed.header.segment, expected));
+        match Seal::parse(sealed.window.block(SEAL_OFFSET)?) {
+            _ if is_cut => {}
+            Some(seal) if seal == expected => {}
+            // The crash may have come before it was written.
+            None if is_second_last => self.unsealed = Some((sealed.header.segment, expected)),
+            _ => self.bad_seals.push((sealed.header.segment, expected)),
         }
         let mut walk = Walk::new(&sealed.header);
         let mut whole_to = walk.offset();

@@ -15,12 +15,14 @@
 //! | `salvage`, `accept` | what can be read behind damage; how to go on without what cannot |
 //! | `reader` | transactions from a sequence number on |
 //! | `group` | many waiters, one write, one sync |
+//! | `capture` | files of what travelled over connections: the same frames and chain (`spec/capture.md`) |
 //!
 //! This module knows nothing of records, stores or clocks: it frames, orders and keeps what it is given.
 
 pub mod accept;
 pub mod batch;
 mod bytes;
+pub mod capture;
 mod commit;
 pub mod disk;
 pub mod effect;

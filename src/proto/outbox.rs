@@ -222,7 +222,12 @@ impl Outbox {
 
     /// An Ack of `level` that covers everything up to `number`. Answers how many left the outbox.
     pub(crate) fn handle_ack(&mut self, level: AckLevel, number: u64) -> Result<(), Impossible> {
-        if number >= self.unsent || number.saturating_add(1) < self.oldest {
+        // `accepted` is the highest of both levels: what is durable is decided.
+        let falls = match level {
+            AckLevel::Accepted => number < self.accepted,
+            AckLevel::Durable | AckLevel::Replicated => number.saturating_add(1) < self.oldest,
+        };
+        if number >= self.unsent || falls {
             return Err(Impossible);
         }
         self.accepted = self.accepted.max(number);

@@ -59,7 +59,7 @@ impl Site {
         };
         names.extend(config.to_create(&names));
         names.sort();
-        Ok(Self { lock, sizes: Sizes::of(space), names })
+        Ok(Self { lock, sizes: Sizes::of(space, super::memory::bytes()), names })
     }
 
     /// How many databases there are, the one that is to be made included.

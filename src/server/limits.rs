@@ -86,6 +86,13 @@ pub const RETENTION_PART: u64 = 10;
 pub const MEMTABLE_PART: u64 = 32;
 /// What a small disk does not make a memtable smaller than.
 pub const MIN_MEMTABLE_BYTES: u64 = 1 << 20;
+/// The store's cache of blocks takes so small a part of the machine's memory: beside two memtables and the feed it is not
+/// what decides whether a small machine swaps.
+pub const CACHE_PART: u64 = 64;
+/// The least that the cache takes: a point read that misses it reads and decodes a block, some 5 µs.
+pub const MIN_CACHE_BYTES: u64 = 32 << 20;
+/// The most: above it the system's own cache of pages serves as well, for a copy more.
+pub const MAX_CACHE_BYTES: u64 = 256 << 20;
 /// Changes of at most so small a part of the disk lie in the log alone: it is trimmed only up to a checkpoint.
 pub const CHECKPOINT_PART: u64 = 32;
 

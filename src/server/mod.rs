@@ -25,6 +25,7 @@ mod http;
 mod hub;
 pub mod limits;
 mod listen;
+mod memory;
 mod metrics;
 pub mod offline;
 mod origin;

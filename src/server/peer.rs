@@ -117,7 +117,7 @@ impl Peer {
             if self.is_over(now) {
                 break;
             }
-            if self.session.waits_for_commit() {
+            if self.session.has_untold_outcomes() {
                 // Whoever has something to say is read first, so that one sync serves all.
                 tokio::task::yield_now().await;
                 if self.take_part_in_commit()? {
@@ -261,7 +261,8 @@ impl Peer {
         self.connection.is_finished() && !self.has_output() || until <= now
     }
 
-    /// Leads a commit unless someone else does. Returns whether nothing of this client waits any more.
+    /// Leads a commit unless someone else does, and tells what is durable. Returns whether nothing of this client waits
+    /// any more.
     fn take_part_in_commit(&mut self) -> Result<bool, StorageFailure> {
         // Whatever changes from here on is looked at again.
         self.changes.mark_unchanged();
@@ -269,7 +270,7 @@ impl Peer {
             self.hub.commit(&self.session)?;
         }
         self.session.advance(self.hub.machine.now(), &mut self.connection);
-        Ok(!self.session.waits_for_commit())
+        Ok(!self.session.has_untold_outcomes())
     }
 
     async fn wait(&mut self, sleep: &mut Pin<Box<Sleep>>, armed: &mut Time) {

@@ -95,6 +95,11 @@ impl Operations {
         }
     }
 
+    /// Whether something that is decided is not told as durable, though it may be by now.
+    pub(super) fn are_untold(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     /// Whether something that is ordered is not durable.
     pub(super) fn wait_for_commit(&self, served: &Served) -> bool {
         self.pending.back().is_some_and(|(_, through)| *through > served.publication.sequence())

@@ -118,13 +118,19 @@ impl Session {
 
     /// Whether [`Session::advance`] is to be called when something was published.
     pub fn waits_for_publication(&self) -> bool {
-        self.waits_for_commit() || self.queries.wait_for_position()
+        self.has_untold_outcomes() || self.queries.wait_for_position()
     }
 
     /// When [`Session::advance`] is to be called at the latest.
     pub fn next_deadline(&self) -> Option<Time> {
         let deadlines = [self.queries.next_deadline(), self.subscriptions.next_deadline()];
         deadlines.into_iter().flatten().min()
+    }
+
+    /// Whether operations of this session are decided and not told as durable. They may be durable already: because they
+    /// were repeated, or because another session led the commit.
+    pub fn has_untold_outcomes(&self) -> bool {
+        self.operations.are_untold()
     }
 
     /// Whether operations of this session are ordered and not durable: someone must lead a commit.

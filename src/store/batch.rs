@@ -13,6 +13,11 @@ pub enum Change {
     /// Removes the value of a key that was put exactly once since it last had none. Cheaper than
     /// [`Change::Delete`]: the two meet and vanish. On a key that was put twice it may bring the first value back.
     DeleteOnce(Bytes),
+    /// [`Change::Put`] of a *late* row: one that is read through [`Store::late`](super::Store::late) alone. Snapshots may
+    /// show it or not, so that a backend is free to write it when it likes, but not later than what came with it.
+    PutLate(Bytes, Bytes),
+    /// [`Change::DeleteOnce`] of a late row.
+    DeleteOnceLate(Bytes),
 }
 
 /// Changes in the order in which they take effect, and the position that is reached with them.
@@ -50,6 +55,16 @@ impl Batch {
         self.changes.push(Change::DeleteOnce(key.into()));
     }
 
+    /// Sets a late row; see [`Change::PutLate`].
+    pub fn put_late(&mut self, key: impl Into<Bytes>, value: impl Into<Bytes>) {
+        self.changes.push(Change::PutLate(key.into(), value.into()));
+    }
+
+    /// Removes a late row that was put once.
+    pub fn delete_once_late(&mut self, key: impl Into<Bytes>) {
+        self.changes.push(Change::DeleteOnceLate(key.into()));
+    }
+
     /// The position that the store stands at once the batch is applied.
     pub fn position(&self) -> Position {
         self.position
@@ -69,8 +84,8 @@ impl Batch {
     pub(super) fn check_lengths(&self) -> Result<(), Misuse> {
         for change in &self.changes {
             let (key, value) = match change {
-                Change::Put(key, value) => (key, value.len()),
-                Change::Delete(key) | Change::DeleteOnce(key) => (key, 0),
+                Change::Put(key, value) | Change::PutLate(key, value) => (key, value.len()),
+                Change::Delete(key) | Change::DeleteOnce(key) | Change::DeleteOnceLate(key) => (key, 0),
             };
             if key.is_empty() || key.len() > MAX_KEY_BYTES {
                 return Err(Misuse::KeyLength(key.len()));

@@ -154,8 +154,8 @@ impl Table {
 
     fn change(&mut self, version: u64, change: Change) {
         let (key, value) = match change {
-            Change::Put(key, value) => (key, Some(value)),
-            Change::Delete(key) | Change::DeleteOnce(key) => (key, None),
+            Change::Put(key, value) | Change::PutLate(key, value) => (key, Some(value)),
+            Change::Delete(key) | Change::DeleteOnce(key) | Change::DeleteOnceLate(key) => (key, None),
         };
         self.bytes = self.bytes.saturating_add(weight(&key, value.as_ref()));
         let Some(row) = self.rows.get_mut(&*key) else {

@@ -117,6 +117,22 @@ pub trait Store: Send + Sync {
     /// As [`Snapshot::get`].
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
 
+    /// The value of the [late](Change::PutLate) row `key`, with everything applied.
+    ///
+    /// # Errors
+    /// As [`Snapshot::get`].
+    fn late(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        self.get(key)
+    }
+
+    /// The last late row of `range` with everything published, or more.
+    ///
+    /// # Errors
+    /// As [`Snapshot::get`].
+    fn last_late(&self, range: KeyRange<'_>) -> Result<Option<Row>, StoreError> {
+        self.snapshot().range(range, Direction::Descending).next().transpose()
+    }
+
     /// The position of the last applied batch.
     fn applied(&self) -> Position;
 

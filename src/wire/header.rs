@@ -53,6 +53,10 @@ pub enum MessageType {
     Commit = 0x21,
     /// On disk only: names the segment that follows a full one.
     Seal = 0x22,
+    /// On disk only: opens a capture of connections.
+    CaptureHeader = 0x2A,
+    /// On disk only: something that happened on a captured connection.
+    CaptureEntry = 0x2B,
 }
 
 impl MessageType {
@@ -78,6 +82,8 @@ impl MessageType {
             0x20 => Self::SegmentHeader,
             0x21 => Self::Commit,
             0x22 => Self::Seal,
+            0x2A => Self::CaptureHeader,
+            0x2B => Self::CaptureEntry,
             _ => return None,
         })
     }

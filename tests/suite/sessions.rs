@@ -145,7 +145,8 @@ impl Environment for World {
 /// A server without sockets: a database in memory, one connection at a time.
 pub(super) struct Serving {
     databases: Arc<Databases>,
-    connection: Connection<Server>,
+    pub(super) now: Time,
+    pub(super) connection: Connection<Server>,
     session: Session,
 }
 
@@ -170,22 +171,23 @@ impl Serving {
             connection: Connection::server(Time::ZERO, config),
             session: Session::new(databases.clone(), Fence::new(|| {}), Arc::new(|| {})),
             databases,
+            now: Time::ZERO,
         }
     }
 
     /// Hands in what the client wrote, and returns what the server writes.
     pub(super) fn answer(&mut self, bytes: &[u8]) -> Vec<u8> {
-        self.connection.handle_bytes(Time::ZERO, bytes);
+        self.connection.handle_bytes(self.now, bytes);
         let mut out = Vec::new();
         loop {
             while let Some(event) = self.connection.poll_event() {
-                self.session.handle(Time::ZERO, &mut self.connection, event).unwrap();
+                self.session.handle(self.now, &mut self.connection, event).unwrap();
             }
             if self.session.waits_for_commit() {
                 self.session.commit().unwrap();
             }
-            self.session.advance(Time::ZERO, &mut self.connection);
-            let written = self.connection.poll_transmit(Time::ZERO, &mut out);
+            self.session.advance(self.now, &mut self.connection);
+            let written = self.connection.poll_transmit(self.now, &mut out);
             if written == 0 && !self.session.has_work() {
                 return out;
             }

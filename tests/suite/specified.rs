@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use blazedb::blazebinary::{Dict, Value};
 use blazedb::log::simfs::SimFs;
 use blazedb::proto::{Client, ClientEvent, Connection, Outbox, Time};
-use blazedb::wire::message::{AckLevel, Error, EventKind, Mode, Operation, Query, QueryKind, Start};
+use blazedb::wire::message::{
+    AckLevel, Credit, CreditScope, Error, EventKind, Ids, Mode, Operation, Query, QueryKind, Start,
+};
 use blazedb::wire::{
     CollectionName, CreditLimit, EncodedDict, ErrorCode, Flags, FrameBuffer, FramedRecord, Message,
     MessageType, Position, Subject, encode_frame,
@@ -271,6 +273,65 @@ fn errors_keep_to_the_scopes_of_their_codes() {
     }
 }
 
+/// A frame of a client, whose first was the hello.
+fn client_frame(sequence: u32, message: &Message<'_>) -> Vec<u8> {
+    let (mut payload, mut frame) = (Vec::new(), Vec::new());
+    message.encode(&mut payload);
+    let flags = blazedb::wire::flags_to_send(message.message_type());
+    encode_frame(message.message_type() as u8, flags, sequence, &payload, &mut frame).unwrap();
+    frame
+}
+
+/// A server whose collection `a` has two records that need a frame each, and the sequence of the client's next frame.
+fn two_pages() -> (Serving, u32) {
+    let mut serving = Serving::connect(Serving::databases(&Arc::new(World::new(0)), SimFs::new(4096)));
+    serving.answer(&hello());
+    let act = |number| {
+        let text = Value::from("x".repeat(30_000).as_str());
+        Act::Insert(record(Uuid::from_u128(number), &[("text", text)]))
+    };
+    let body = body("a", &[act(1), act(2)]);
+    let operation = Operation { number: 1, ack_level: AckLevel::Durable, groups: body.groups() };
+    assert_eq!(errors(&serving.answer(&client_frame(1, &Message::Operation(operation)))), []);
+    (serving, 2)
+}
+
+/// S-3.2.
+#[test]
+fn an_answer_that_is_read_too_slowly_expires() {
+    let (mut serving, sequence) = two_pages();
+    let credit = CreditLimit { frames: 1, bytes: 1 };
+    let query = Message::Query(Query { id: 1, credit, at_least: None, kind: scan_of("a") });
+    let first = serving.answer(&client_frame(sequence, &query));
+    assert_eq!((errors(&first), first.get(6)), (vec![], Some(&(MessageType::QueryResponse as u8))));
+    serving.now = Time::ZERO.after(Duration::from_millis(59_999));
+    assert_eq!(serving.answer(&[]), [0; 0]);
+    serving.now = Time::ZERO.after(Duration::from_secs(60));
+    assert_eq!(errors(&serving.answer(&[])), [(Subject::Request(1), ErrorCode::SnapshotExpired)]);
+    assert!(serving.connection.is_open());
+}
+
+/// S-3.4: what a large question holds is charged until it is answered.
+#[test]
+fn the_credit_of_a_large_query_returns_when_it_is_finished() {
+    let ids: Vec<[u8; 16]> = (1..=300_u128).map(u128::to_be_bytes).collect();
+    // 26 bytes, the name's 2 and the count's 2 stand before the ids; 4,096 bytes are the limit.
+    for (count, held) in [(254, 0), (255, 1)] {
+        let (mut serving, sequence) = two_pages();
+        let collection = CollectionName::new("a").unwrap();
+        let kind = QueryKind::Get { collection, ids: Ids::new(&ids[..count]).unwrap() };
+        let credit = CreditLimit { frames: 1, bytes: 1 };
+        let query = Message::Query(Query { id: 1, credit, at_least: None, kind });
+        serving.answer(&client_frame(sequence, &query));
+        assert_eq!(serving.connection.work_in_flight().frames, held, "{count} ids");
+        let limit = CreditLimit { frames: 9, bytes: 1 << 20 };
+        let credit = Message::Credit(Credit { scope: CreditScope::Request(1), limit });
+        serving.answer(&client_frame(sequence + 1, &credit));
+        let left = (serving.connection.running_requests(), serving.connection.work_in_flight().frames);
+        assert_eq!(left, (0, 0));
+    }
+}
+
 /// Log 2.7: the salts of a log's segments, and what a client is told of them.
 #[test]
 fn each_segment_has_a_salt_of_its_own_that_no_client_sees() {
@@ -283,12 +344,8 @@ fn each_segment_has_a_salt_of_its_own_that_no_client_sees() {
         let act = Act::Upsert(record(Uuid::from_u128(u128::from(number)), &[("text", text)]));
         let body = body("a", &[act]);
         let operation = Operation { number, ack_level: AckLevel::Durable, groups: body.groups() };
-        let (mut payload, mut frame) = (Vec::new(), Vec::new());
-        Message::Operation(operation).encode(&mut payload);
         let sequence = u32::try_from(number).unwrap();
-        encode_frame(MessageType::Operation as u8, Flags::REQUIRES_ACK, sequence, &payload, &mut frame)
-            .unwrap();
-        told.extend(serving.answer(&frame));
+        told.extend(serving.answer(&client_frame(sequence, &Message::Operation(operation))));
     }
     assert_eq!(errors(&told), []);
     let segments: Vec<String> = fs.names().into_iter().filter(|name| name.ends_with(".log")).collect();

@@ -7,6 +7,7 @@ import { openWebSocket } from './transport/websocket.js';
 export * from './index.js';
 
 export const { open, connect } = platform(({ scheme }) => {
-  if (scheme !== 'ws' && scheme !== 'wss') throw inputError(`${scheme}:// needs Node: a browser connects by ws://host:port/blaze?db=NAME.`);
+  if (scheme !== 'ws' && scheme !== 'wss')
+    throw inputError(`${scheme}:// needs Node: a browser connects by ws://host:port/blaze?db=NAME.`);
   return (address, _options, sink) => openWebSocket(address, sink);
 });

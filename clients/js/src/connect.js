@@ -29,7 +29,8 @@ export function platform(choose) {
     const abort = () => giveUp(signal?.reason);
     signal?.addEventListener('abort', abort, { once: true });
     const timer = setTimeout(
-      () => giveUp(client.error ?? new BlazeError('unreachable', 0, `No connection within ${timeoutMs} ms.`, { retryable: true })),
+      () =>
+        giveUp(client.error ?? new BlazeError('unreachable', 0, `No connection within ${timeoutMs} ms.`, { retryable: true })),
       timeoutMs,
     );
     try {

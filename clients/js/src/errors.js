@@ -19,6 +19,16 @@ export function codeOf(key) {
   return BY_KEY.get(key);
 }
 
+/** The number of a name, 0 where it has none. @param {string} name @returns {number} */
+export function numberOf(name) {
+  return codeOf(name)?.number ?? 0;
+}
+
+/** Whether what failed with this code may succeed later; of one that is not known its range says it (R-6.2). @param {number | string} code @returns {boolean} */
+export function isRetryable(code) {
+  return codeOf(code)?.retryable ?? (typeof code === 'number' && code >= 500 && code <= 599);
+}
+
 /** Every failure of a call on a client. */
 export class BlazeError extends Error {
   /**
@@ -44,7 +54,7 @@ export class BlazeError extends Error {
     /** What to do. @type {string} */
     this.advice = advice;
     /** Whether the same call may succeed later. @type {boolean} */
-    this.retryable = more.retryable ?? known?.retryable ?? false;
+    this.retryable = more.retryable ?? isRetryable(code);
     /** What the server adds for programs: `item`, `offset`, `retry_after_ms`, … @type {Record<string, any> | null} */
     this.detail = more.detail ?? null;
     /** Of a reset: the oldest position from which changes are held. @type {string | undefined} */

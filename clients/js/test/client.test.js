@@ -1,7 +1,11 @@
 // A client against the real server: what is written is there, once, also when the server is killed in between.
 
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import test from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 
 import { BlazeError, Double, PreciseDate, Uuid, Vector, connect, open } from '../src/node.js';
 import { Server, until } from './support.js';
@@ -62,7 +66,10 @@ withServer('put, insert, patch, delete, batch, drop and their refusals', async (
   assert.match(position, /^[0-9a-f]{32}$/);
   await assert.rejects(client.insert('notes', { id, title: 'b' }), (error) => {
     assert.ok(error instanceof BlazeError);
-    assert.deepEqual([error.kind, error.codeName, error.code, error.fault, error.retryable], ['refused', 'already_exists', 106, 'client', false]);
+    assert.deepEqual(
+      [error.kind, error.codeName, error.code, error.fault, error.retryable],
+      ['refused', 'already_exists', 106, 'client', false],
+    );
     assert.match(error.advice, /upsert/);
     assert.equal(error.detail.item, 0);
     return true;
@@ -97,67 +104,87 @@ withServer('put, insert, patch, delete, batch, drop and their refusals', async (
   await assert.rejects(client.put('no spaces', {}), { kind: 'input', codeName: 'invalid_name' });
   await assert.rejects(client.put('notes', { id: 'text' }), { kind: 'input' });
   await assert.rejects(client.put('notes', { odd: undefined }), { kind: 'input' });
+  for (const odd of [[1], new Map([['a', 1]]), 'text', null]) await assert.rejects(client.put('notes', odd), { kind: 'input' });
   await assert.rejects(client.put('notes', { odd: 2 ** 60 }), /BigInt/);
 });
 
 withServer('a scan of more than one window, in both directions, bounded, limited and left early', async (client) => {
   const ids = [];
   for (let i = 0; i < 3000; i += 100) {
-    const batch = Array.from({ length: 100 }, (_, k) => ({ op: 'put', collection: 'many', record: { n: i + k, pad: 'x'.repeat(900) } }));
+    const batch = Array.from({ length: 100 }, (_, k) => ({
+      op: 'put',
+      collection: 'many',
+      record: { n: i + k, pad: 'x'.repeat(900) },
+    }));
     ids.push(...(await client.batch(batch)).ids);
   }
   const seen = [];
   for await (const record of client.scan('many')) seen.push(record.n);
-  assert.deepEqual(seen, Array.from({ length: 3000 }, (_, i) => i));
+  assert.deepEqual(
+    seen,
+    Array.from({ length: 3000 }, (_, i) => i),
+  );
   const some = await client.scan('many', { reverse: true, limit: 3, before: ids[100] }).toArray();
-  assert.deepEqual(some.map(({ n }) => n), [99, 98, 97]);
+  assert.deepEqual(
+    some.map(({ n }) => n),
+    [99, 98, 97],
+  );
   const range = await client.scan('many', { after: ids[10], to: ids[12] }).toArray();
-  assert.deepEqual(range.map(({ n }) => n), [11, 12]);
+  assert.deepEqual(
+    range.map(({ n }) => n),
+    [11, 12],
+  );
   for await (const { n } of client.scan('many')) if (n === 5) break;
   const stop = new AbortController();
-  await assert.rejects(async () => {
-    for await (const { n } of client.scan('many', { signal: stop.signal })) if (n === 5) stop.abort();
-  }, { name: 'AbortError' });
+  await assert.rejects(
+    async () => {
+      for await (const { n } of client.scan('many', { signal: stop.signal })) if (n === 5) stop.abort();
+    },
+    { name: 'AbortError' },
+  );
   assert.equal((await client.scan('many').toArray()).length, 3000);
 });
 
-withServer('killed and started again: every acknowledged write is there once, the watch has no gap and no repetition', async (client, server) => {
-  const states = [];
-  client.addEventListener('state', ({ state }) => states.push(state));
-  await client.put('notes', { n: -1 });
-  const watch = client.watch('notes', { start: 'snapshot' });
-  await watch.ready;
-  const told = [];
-  const listening = (async () => {
-    for await (const { record } of watch) told.push(record.n);
-  })();
-  const WRITES = 2000;
-  const KILLS = 3;
-  let acknowledged = 0;
-  let n = 0;
-  const writers = Array.from({ length: 64 }, async () => {
-    while (n < WRITES) {
-      await client.insert('notes', { n: n++ });
-      acknowledged++;
+withServer(
+  'killed and started again: every acknowledged write is there once, the watch has no gap and no repetition',
+  async (client, server) => {
+    const states = [];
+    client.addEventListener('state', ({ state }) => states.push(state));
+    await client.put('notes', { n: -1 });
+    const watch = client.watch('notes', { start: 'snapshot' });
+    await watch.ready;
+    const told = [];
+    const listening = (async () => {
+      for await (const { record } of watch) told.push(record.n);
+    })();
+    const WRITES = 2000;
+    const KILLS = 3;
+    let acknowledged = 0;
+    let n = 0;
+    const writers = Array.from({ length: 64 }, async () => {
+      while (n < WRITES) {
+        await client.insert('notes', { n: n++ });
+        acknowledged++;
+      }
+    });
+    for (let kill = 1; kill <= KILLS; kill++) {
+      await until('more writes', () => acknowledged > (kill * WRITES) / (KILLS + 2));
+      await server.kill();
+      await server.start();
     }
-  });
-  for (let kill = 1; kill <= KILLS; kill++) {
-    await until('more writes', () => acknowledged > (kill * WRITES) / (KILLS + 2));
-    await server.kill();
-    await server.start();
-  }
-  await Promise.all(writers);
-  await until('the watch', () => told.length >= n + 1);
-  const all = Array.from({ length: n + 1 }, (_, i) => i - 1);
-  const byNumber = (a, b) => a - b;
-  assert.deepEqual(told.toSorted(byNumber), all);
-  assert.deepEqual((await client.scan('notes').toArray()).map((record) => record.n).sort(byNumber), all);
-  assert.equal(watch.status, 'live');
-  assert.ok(states.filter((state) => state === 'connected').length >= KILLS);
-  assert.ok(states.includes('waiting'));
-  watch.cancel();
-  await assert.rejects(listening, { kind: 'cancelled' });
-});
+    await Promise.all(writers);
+    await until('the watch', () => told.length >= n + 1);
+    const all = Array.from({ length: n + 1 }, (_, i) => i - 1);
+    const byNumber = (a, b) => a - b;
+    assert.deepEqual(told.toSorted(byNumber), all);
+    assert.deepEqual((await client.scan('notes').toArray()).map((record) => record.n).sort(byNumber), all);
+    assert.equal(watch.status, 'live');
+    assert.ok(states.filter((state) => state === 'connected').length >= KILLS);
+    assert.ok(states.includes('waiting'));
+    watch.cancel();
+    await assert.rejects(listening, { kind: 'cancelled' });
+  },
+);
 
 withServer('a watch in mode latest, its markers, and going on from a stored position', async (client) => {
   const { id } = await client.put('board', { n: 1 });
@@ -218,9 +245,45 @@ test('an abort withdraws what was not sent', { timeout: 60000 }, async () => {
     await assert.rejects(one, { name: 'AbortError' });
     await server.start();
     await two;
-    assert.deepEqual((await client.scan('notes').toArray()).map(({ n }) => n), [2]);
+    assert.deepEqual(
+      (await client.scan('notes').toArray()).map(({ n }) => n),
+      [2],
+    );
     await client.close();
   } finally {
     await server.remove();
   }
+});
+
+withServer('the README begins with lines that work', async (_client, server) => {
+  const root = fileURLToPath(new URL('..', import.meta.url));
+  const [, lines] = /```js\n([^]*?)```/.exec(readFileSync(`${root}README.md`, 'utf8'));
+  const program = lines.replace('blaze://127.0.0.1:25293/main', server.url);
+  assert.notEqual(program, lines);
+  // In the package's own folder its name is known.
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program], { cwd: root });
+  assert.match(stdout, /votes: 6/);
+  assert.match(stdout, /^put \{/m);
+});
+
+withServer('close waits for what was handed in, over a restart of the server too', async (client, server) => {
+  await client.put('notes', { n: 0 });
+  await server.kill();
+  const late = client.put('notes', { n: 1 });
+  const closed = client.close();
+  await assert.rejects(client.put('notes', { n: 2 }), { kind: 'ended' });
+  await server.start();
+  await late;
+  await closed;
+  assert.equal(client.state, 'ended');
+  const other = await connect(server.url);
+  assert.deepEqual((await other.scan('notes').toArray()).map(({ n }) => n), [0, 1]);
+  await other.close();
+
+  await server.kill();
+  const lost = open(server.url);
+  const never = lost.put('notes', { n: 3 });
+  const told = assert.rejects(never, { kind: 'ended' });
+  await lost.close({ timeoutMs: 100 });
+  await told;
 });

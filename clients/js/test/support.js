@@ -1,6 +1,6 @@
 // What the tests share: where the repository's vectors lie, and a real server that can be killed and started again.
 
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,6 +24,11 @@ export function repositoryHas(path) {
   return existsSync(join(ROOT, path));
 }
 
+/** Whether the server has doors beside TCP: TLS, Unix sockets, WebSocket. */
+export function hasDoors() {
+  return /--allow-origin/.test(spawnSync(binary(), ['serve', '--help'], { encoding: 'utf8' }).stdout);
+}
+
 /** The hex of a vector, with its repetitions written out. */
 export function expandHex(hex) {
   return hex.replace(/\(([0-9a-f]+)\*([0-9]+)\)/g, (_, digits, times) => digits.repeat(Number(times)));
@@ -38,7 +43,9 @@ export class Server {
   }
 
   async start() {
-    this.child = spawn(binary(), ['serve', '--listen', `127.0.0.1:${this.port}`, '--data-dir', this.directory], {
+    const more = hasDoors() ? ['--listen', `unix:${this.socket}`] : [];
+    const listen = ['--listen', `127.0.0.1:${this.port}`, ...more];
+    this.child = spawn(binary(), ['serve', ...listen, '--data-dir', join(this.directory, 'data')], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     let said = '';
@@ -47,8 +54,10 @@ export class Server {
       const hear = (bytes) => {
         said += bytes;
         const found = /listening on \S*:(\d+)/.exec(said);
-        if (!found) return;
+        const pin = /pin=(sha256:[0-9a-f]{64})/.exec(said);
+        if (!found || !/^ +stop/m.test(said)) return;
         this.port = Number(found[1]);
+        this.pin = pin?.[1];
         clearTimeout(late);
         resolve();
       };
@@ -64,6 +73,22 @@ export class Server {
 
   get url() {
     return `blaze://127.0.0.1:${this.port}/main`;
+  }
+
+  get socket() {
+    return join(this.directory, 's.sock');
+  }
+
+  get tlsUrl() {
+    return `blazes://127.0.0.1:${this.port}/main?pin=${this.pin}`;
+  }
+
+  get unixUrl() {
+    return `unix:${this.socket}?db=main`;
+  }
+
+  get webUrl() {
+    return `ws://127.0.0.1:${this.port}/blaze?db=main`;
   }
 
   async kill(signal = 'SIGKILL') {

@@ -5,7 +5,13 @@ import { BlazeError, type Change, Double, Uuid, Vector, connect } from '../index
 export async function uses(): Promise<void> {
   const client = await connect('blaze://127.0.0.1:25293/main', { signal: AbortSignal.timeout(1000), agent: 'test/1' });
   client.addEventListener('state', ({ state, error }) => console.log(state, error?.advice));
-  const { id, position } = await client.put('notes', { title: 'Hi', big: 1n, half: new Double(1), v: new Vector([1]), list: [null, { a: true }] });
+  const { id, position } = await client.put('notes', {
+    title: 'Hi',
+    big: 1n,
+    half: new Double(1),
+    v: new Vector([1]),
+    list: [null, { a: true }],
+  });
   const found: Record<string, any> | null = await client.get('notes', id, { atLeast: position });
   await client.batch([
     { op: 'insert', collection: 'notes', record: { id: Uuid.v7() } },

@@ -3,7 +3,17 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { Double, EncodingError, PreciseDate, Uuid, Vector, decodeRecord, decodeValue, encodeRecord, encodeValue } from '../src/node.js';
+import {
+  Double,
+  EncodingError,
+  PreciseDate,
+  Uuid,
+  Vector,
+  decodeRecord,
+  decodeValue,
+  encodeRecord,
+  encodeValue,
+} from '../src/node.js';
 import { compareKeys, nfc } from '../src/encoding/nfc.js';
 import { fromHex, toHex } from '../src/encoding/values.js';
 import { crc32 } from '../src/wire/crc32.js';
@@ -19,7 +29,8 @@ test('ints and doubles stay what they are', () => {
   assert.equal(hex(2 ** 53 - 1), '02001fffffffffffff');
   assert.equal(hex(2n ** 53n + 1n), '020020000000000001');
   assert.equal(hex(1e300), '037e37e43c8800759c');
-  for (const ambiguous of [2 ** 53, -(2 ** 53), 2 ** 63]) assert.throws(() => encodeValue(ambiguous), { code: 'ambiguous_number' });
+  for (const ambiguous of [2 ** 53, -(2 ** 53), 2 ** 63])
+    assert.throws(() => encodeValue(ambiguous), { code: 'ambiguous_number' });
   assert.throws(() => encodeValue(2n ** 63n), { code: 'int_out_of_range' });
 
   assert.equal(decodeValue(fromHex('1205')), 5);
@@ -60,7 +71,8 @@ test('keys are sorted by scalars of their NFC forms, equivalent ones are one', (
 
 test('NFC agrees with the platform where that knows the characters', () => {
   // Characters of Unicode 16 to 18 that older platforms do not know stand for themselves there.
-  const newer = /[\u05c8\u05c9\u0897\u1acf-\u1aff\u{105c9}\u{105e4}\u{10d69}-\u{10d6d}\u{10ec0}-\u{10eff}\u{11380}-\u{113ff}\u{11f40}-\u{11f42}\u{16120}-\u{1612f}\u{16d63}-\u{16d6a}\u{1d120}-\u{1d28f}\u{1e000}-\u{1e6ff}]/u;
+  const newer =
+    /[\u05c8\u05c9\u0897\u1acf-\u1aff\u{105c9}\u{105e4}\u{10d69}-\u{10d6d}\u{10ec0}-\u{10eff}\u{11380}-\u{113ff}\u{11f40}-\u{11f42}\u{16120}-\u{1612f}\u{16d63}-\u{16d6a}\u{1d120}-\u{1d28f}\u{1e000}-\u{1e6ff}]/u;
   for (let point = 0x80; point < 0x110000; point++) {
     if (point === 0xd800) point = 0xe000;
     const character = String.fromCodePoint(point);
@@ -73,7 +85,10 @@ test('NFC agrees with the platform where that knows the characters', () => {
 
 test('what no value stands for is refused, and nothing of it written', () => {
   for (const odd of [undefined, () => 1, Symbol('x'), new Map(), new Set(), new Float64Array(1), /x/, new (class Odd {})()]) {
-    assert.throws(() => encodeRecord({ odd }), (error) => error instanceof EncodingError && error.code === 'unsupported_type');
+    assert.throws(
+      () => encodeRecord({ odd }),
+      (error) => error instanceof EncodingError && error.code === 'unsupported_type',
+    );
   }
   assert.throws(() => encodeRecord({ odd: '\ud83d' }), { code: 'invalid_utf8' });
   assert.throws(() => encodeRecord({ '\ud83d': 1 }), { code: 'invalid_utf8' });
@@ -87,7 +102,8 @@ test('what no value stands for is refused, and nothing of it written', () => {
 test('UUIDs and vectors', () => {
   const uuid = Uuid.parse('018F3C7A-5B2F-7ABC-8DEF-0123456789AB');
   assert.equal(String(uuid), '018f3c7a-5b2f-7abc-8def-0123456789ab');
-  for (const odd of ['', '018f3c7a5b2f7abc8def0123456789ab', '{018f3c7a-5b2f-7abc-8def-0123456789ab}']) assert.throws(() => Uuid.parse(odd), TypeError);
+  for (const odd of ['', '018f3c7a5b2f7abc8def0123456789ab', '{018f3c7a-5b2f-7abc-8def-0123456789ab}'])
+    assert.throws(() => Uuid.parse(odd), TypeError);
   const made = Array.from({ length: 5000 }, () => String(Uuid.v7()));
   assert.deepEqual(made, [...made].sort());
   assert.equal(new Set(made).size, made.length);

@@ -75,7 +75,11 @@ test('frames.json, at once and byte by byte', () => {
         if (step === 1) assert.equal(judgedAt, one.judged_at, one.name);
         continue;
       }
-      assert.deepEqual(frames, (one.frames ?? []).map((frame) => ({ ...frame, payload: expandHex(frame.payload) })), one.name);
+      assert.deepEqual(
+        frames,
+        (one.frames ?? []).map((frame) => ({ ...frame, payload: expandHex(frame.payload) })),
+        one.name,
+      );
     }
   }
 });
@@ -111,13 +115,17 @@ test('frames.json, written', () => {
   }
 });
 
-test('compression.json', { skip: repositoryHas('conformance/vectors/compression.json') ? false : 'the file has not landed' }, () => {
-  for (const one of cases('compression')) {
-    const { value, code } = outcome(() => decompress(fromHex(expandHex(one.hex))));
-    if (one.name.startsWith('n_')) assert.equal(code, 'bad_compression', one.name);
-    else if (one.name.startsWith('y_')) assert.equal(toHex(value), expandHex(one.plain), one.name);
-  }
-});
+test(
+  'compression.json',
+  { skip: repositoryHas('conformance/vectors/compression.json') ? false : 'the file has not landed' },
+  () => {
+    for (const one of cases('compression')) {
+      const { value, code } = outcome(() => decompress(fromHex(expandHex(one.hex))));
+      if (one.name.startsWith('n_')) assert.equal(code, 'bad_compression', one.name);
+      else if (one.name.startsWith('y_')) assert.equal(toHex(value), expandHex(one.plain), one.name);
+    }
+  },
+);
 
 test('messages.json, a server’s', () => {
   let judged = 0;
@@ -133,7 +141,21 @@ test('messages.json, a server’s', () => {
 const text = (value) => (typeof value === 'bigint' || typeof value === 'number' ? String(value) : value);
 const LEVELS = ['accepted', 'durable', 'replicated'];
 /** Members that are u64, and so are text in the vectors. */
-const WIDE = new Set(['nodeDecided', 'workFrames', 'workBytes', 'telemetryFrames', 'telemetryBytes', 'clock', 'id', 'seq', 'number', 'unchanged', 'nonce', 'frames', 'bytes']);
+const WIDE = new Set([
+  'nodeDecided',
+  'workFrames',
+  'workBytes',
+  'telemetryFrames',
+  'telemetryBytes',
+  'clock',
+  'id',
+  'seq',
+  'number',
+  'unchanged',
+  'nonce',
+  'frames',
+  'bytes',
+]);
 
 /** A message as read, in the members of the vectors. */
 function named(message) {
@@ -158,7 +180,8 @@ function plain(key, value) {
 
 /** Layout 1 is what this client writes; a record of layout 2 is compared by its fields. */
 function expected({ is: _, extension: __, ...message }) {
-  const records = (list) => list.map((item) => (item.record ? { ...item, record: toHex(encodeRecord(decodeRecord(fromHex(item.record)))) } : item));
+  const records = (list) =>
+    list.map((item) => (item.record ? { ...item, record: toHex(encodeRecord(decodeRecord(fromHex(item.record)))) } : item));
   if (message.rows) message.rows = records(message.rows);
   if (message.changes) message.changes = records(message.changes);
   if ('detail' in message && message.detail !== null) message.detail = typed(message.detail);
@@ -180,7 +203,9 @@ test('messages.json, a client’s', () => {
 function clientPayload(message) {
   const out = new Writer();
   const uuid = (id) => Uuid.parse(id);
-  const { id, frames, bytes } = Object.fromEntries(['id', 'frames', 'bytes'].map((key) => [key, message[key] === undefined ? 0n : BigInt(message[key])]));
+  const { id, frames, bytes } = Object.fromEntries(
+    ['id', 'frames', 'bytes'].map((key) => [key, message[key] === undefined ? 0n : BigInt(message[key])]),
+  );
   switch (message.is) {
     case 'hello':
       messages.writeHello(
@@ -263,7 +288,9 @@ function operationBody({ ack_level: level, groups }) {
     })),
   );
   const layouts = groups.flatMap(({ operations }) => operations.map(({ record: hex }) => hex?.slice(10, 12)));
-  const regrouped = groups.some(({ collection }, i) => i > 0 && groups[i - 1].collection === collection && groups[i].operations[0].kind !== 'drop');
+  const regrouped = groups.some(
+    ({ collection }, i) => i > 0 && groups[i - 1].collection === collection && groups[i].operations[0].kind !== 'drop',
+  );
   if (layouts.includes('02') || regrouped || items.some((item) => item.record === null || item.set === null)) return null;
   return encodeBody(items, level);
 }

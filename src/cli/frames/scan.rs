@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, Read};
 
-use crate::wire::header::{HEADER_BYTES, MAGIC, MAX_PAYLOAD_BYTES, MessageType};
+use crate::wire::header::{HEADER_BYTES, MAGIC, MAX_PAYLOAD_BYTES, MessageType, TRAILER_BYTES};
 use crate::wire::{FRAME_OVERHEAD_BYTES, FrameError, Header, HeaderError};
 
 /// How much is read at once, in bytes.
@@ -36,6 +36,13 @@ pub(super) struct CapturedFrame {
 }
 
 impl CapturedFrame {
+    /// The frame with this header, which `bytes` are.
+    pub(super) fn new(offset: u64, header: Header, bytes: &[u8]) -> Option<Self> {
+        let (body, trailer) = bytes.split_last_chunk::<TRAILER_BYTES>()?;
+        let (stored, computed) = (u32::from_be_bytes(*trailer), crc32fast::hash(body));
+        Some(Self { offset, header, payload: body.get(HEADER_BYTES..)?.to_vec(), stored, computed })
+    }
+
     pub(super) fn checksum_is_right(&self) -> bool {
         self.stored == self.computed
     }
@@ -253,7 +260,8 @@ impl<R: Read> Scanner<R> {
     }
 }
 
-fn wire_bytes(header: Header) -> usize {
+/// How long the frame with this header is.
+pub(super) fn wire_bytes(header: Header) -> usize {
     let payload = usize::try_from(header.payload_bytes).unwrap_or(MAX_PAYLOAD_BYTES);
     payload.saturating_add(FRAME_OVERHEAD_BYTES)
 }

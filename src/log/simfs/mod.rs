@@ -248,11 +248,13 @@ impl SimFs {
         state.names.get(name).is_some_and(unreadable)
     }
 
-    /// Makes a sector unreadable: rot.
-    pub fn lose_sector(&self, name: &str, sector: usize) {
+    /// Makes the sector at this offset unreadable, if there is such a file: rot.
+    pub fn lose_sector(&self, name: &str, offset: usize) {
         let mut state = self.lock();
-        let inode = state.names[name];
-        state.inodes[inode].unreadable.push(sector);
+        let sector = offset / state.sector;
+        if let Some(&inode) = state.names.get(name) {
+            state.inodes[inode].unreadable.push(sector);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

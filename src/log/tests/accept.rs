@@ -1,22 +1,27 @@
 //! Accepting damage: logs are written, damaged at rest in any of their segments, accepted with crashes at every input
 //! and output in the middle of it, and go on. What is kept is a whole prefix; what is not is listed; the epoch rises; no
-//! number comes twice; every byte that was there is still there.
+//! number comes twice; every byte that was there is still there. Damage that nothing can tell from an older state is told
+//! by what was damaged, not by what came of it, and is rare.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::choosers::{Seeded, setting};
 use super::rot::damage;
-use super::world::{Known, Recovered, Violation, World, open_damaged, read_all, record};
+use super::world::{Known, Recovered, Violation, World, open_damaged, record};
 use crate::log::accept::{Loss, Mending, Survey};
+use crate::log::commit::{check_frame, find_head};
+use crate::log::format::SegmentHeader;
+use crate::log::limits::COMMIT_PREFIX_BYTES;
+use crate::log::segment;
 use crate::log::simfs::{Choose, Fault, Lies, Tear};
-use crate::log::{Log, LogError, Opened};
+use crate::log::{Log, LogError};
 
 const BLOCK: usize = 4096;
 
 /// Ways to do it wrong: each must be found out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Broken {
+pub(super) enum Broken {
     Not,
     /// The epoch stays.
     Epoch,
@@ -30,7 +35,7 @@ enum Broken {
 
 /// How far a store has come when the damage is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stored {
+pub(super) enum Stored {
     /// Nothing is held but the log.
     Nothing,
     /// A part.
@@ -38,7 +43,7 @@ enum Stored {
 }
 
 /// A log with a history of appends, idle times, crashes and trims, closed.
-fn written(seeded: &mut Seeded, stored: Stored) -> Result<World, Violation> {
+pub(super) fn written(seeded: &mut Seeded, stored: Stored) -> Result<World, Violation> {
     let mut world = World::new([512, BLOCK][seeded.choose(2)], ((4 + seeded.choose(6)) * BLOCK) as u32);
     world.commit_bytes = [BLOCK, 2 * BLOCK][seeded.choose(2)];
     let mut log = world.create().map_err(|error| error.to_string())?;
@@ -101,7 +106,17 @@ fn rescue(world: &mut World) -> Result<(), LogError> {
 }
 
 /// Accepts once; `None` if the log is sound.
-fn accept(world: &mut World, broken: Broken) -> Result<Option<Loss>, LogError> {
+pub(super) fn accept(world: &mut World, broken: Broken) -> Result<Option<Loss>, LogError> {
+    accept_as_said(world, broken, &mut None)
+}
+
+/// As [`accept`], and leaves in `said` what the operator was told before anything was written: that holds if the damage
+/// turns out to be accepted, however the attempt ended.
+fn accept_as_said(
+    world: &mut World,
+    broken: Broken,
+    said: &mut Option<Loss>,
+) -> Result<Option<Loss>, LogError> {
     let fs: Arc<dyn crate::log::Filesystem> = Arc::new(world.fs.clone());
     let mut options = world.options();
     let Some(survey) = Survey::of(&fs, &options)? else { return Ok(None) };
@@ -117,6 +132,7 @@ fn accept(world: &mut World, broken: Broken) -> Result<Option<Loss>, LogError> {
             Broken::Numbers => loss.next_sequence = loss.kept_to + 1,
             Broken::Not | Broken::Sync => {}
         }
+        *said = Some(loss.clone());
     }
     match survey.carry_out(&fs, &mut options)? {
         Mending::Loss(loss) => Ok(Some(loss)),
@@ -128,6 +144,8 @@ fn accept(world: &mut World, broken: Broken) -> Result<Option<Loss>, LogError> {
 struct Counts {
     histories: u64,
     sound: u64,
+    undecidable: u64,
+    told_again: u64,
     mended: u64,
     nothing_lost: u64,
     cut: u64,
@@ -158,9 +176,8 @@ fn accept_through_crashes(
             let at = world.fs.operations() + seeded.choose(reach) as u64;
             world.fs.arm(at, fault[seeded.choose(fault.len())]);
         }
-        match accept(world, broken) {
-            Ok(loss) => {
-                said = loss.or(said);
+        match accept_as_said(world, broken, &mut said) {
+            Ok(_) => {
                 if seeded.choose(2) == 0 {
                     return Ok(said);
                 }
@@ -170,10 +187,8 @@ fn accept_through_crashes(
             }
             Err(LogError::Io { .. } | LogError::DiskFull) => {
                 counts.crashes += 1;
-                // What it would have said had it not been stopped.
                 let tear = [None, Some(Tear::Whole), Some(Tear::Any)][seeded.choose(3)];
                 world.crash(seeded, tear);
-                said = survey(world)?.or(said);
             }
             Err(error) => return Err(format!("cannot be accepted: {error}")),
         }
@@ -182,23 +197,14 @@ fn accept_through_crashes(
     Ok(said)
 }
 
-fn survey(world: &mut World) -> Result<Option<Loss>, Violation> {
-    let fs: Arc<dyn crate::log::Filesystem> = Arc::new(world.fs.clone());
-    let options = world.options();
-    let survey = Survey::of(&fs, &options).map_err(|error| error.to_string())?;
-    Ok(survey.and_then(|survey| match survey.mending {
-        Mending::Loss(loss) => Some(loss),
-        Mending::Seals => None,
-    }))
-}
-
 fn history(seed: u64, broken: Broken, counts: &mut Counts) -> Result<(), Violation> {
     let mut seeded = Seeded(seed);
     let stored = [Stored::Nothing, Stored::Some][seeded.choose(2)];
     let mut world = written(&mut seeded, stored)?;
     counts.histories += 1;
+    let mut given_up = Vec::new();
     for _ in 0..1 + seeded.choose(2) {
-        hurt(&mut world, &mut seeded, broken, counts)?;
+        hurt(&mut world, &mut seeded, broken, &mut given_up, counts)?;
     }
     Ok(())
 }
@@ -208,6 +214,7 @@ fn hurt(
     world: &mut World,
     seeded: &mut Seeded,
     broken: Broken,
+    given_up: &mut Vec<Known>,
     counts: &mut Counts,
 ) -> Result<(), Violation> {
     let sound: Vec<(String, Vec<u8>)> =
@@ -217,11 +224,12 @@ fn hurt(
         damage(&world.fs, &sound, kind, seeded);
     }
     let before = files(world);
-    let lost = unreadable(world, &before);
+    let unreadable = unreadable(world, &before);
+    let hurt = Hurt { sound, before, unreadable };
     let is_damaged = survey_is_damaged(world)?;
     if !is_damaged {
         counts.sound += 1;
-        return go_on_unchanged(world, &before);
+        return go_on_unchanged(world, &hurt, counts);
     }
     let shown = open_damaged(world).map_err(|error| error.to_string())?.0;
     if broken == Broken::Sync {
@@ -230,7 +238,7 @@ fn hurt(
     let loss = accept_through_crashes(world, seeded, broken, counts)?;
     world.fs.arm(u64::MAX, Fault::Error);
     world.fs.lie(Lies::default());
-    check_bytes(world, &before, &lost)?;
+    check_bytes(world, &hurt)?;
     let Some(loss) = loss else {
         counts.mended += 1;
         return match world.recover()? {
@@ -238,7 +246,7 @@ fn hurt(
             _ => Err("nothing was said to be lost".into()),
         };
     };
-    check_loss(world, &sound, &shown, &loss, counts)?;
+    check_loss(world, &hurt, &shown, &loss, given_up, counts)?;
     go_on(world, seeded, &loss)
 }
 
@@ -249,36 +257,93 @@ fn survey_is_damaged(world: &mut World) -> Result<bool, Violation> {
 }
 
 /// A log that is not damaged is not changed by accepting, and holds what it held.
-fn go_on_unchanged(world: &mut World, before: &Files) -> Result<(), Violation> {
-    if accept(world, Broken::Not).map_err(|error| error.to_string())?.is_some() || files(world) != *before {
+fn go_on_unchanged(world: &mut World, hurt: &Hurt, counts: &mut Counts) -> Result<(), Violation> {
+    let loss = accept(world, Broken::Not).map_err(|error| error.to_string())?;
+    if loss.is_some() || files(world) != hurt.before {
         return Err("a sound log was changed".into());
     }
-    // What the damage took of it was undecidable, and harmless here: the log was closed.
+    let (found, _) = open_damaged(&mut world.fork()).map_err(|error| error.to_string())?;
+    let next = found.last().map_or(world.applied, Known::last) + 1;
+    let kept = world.history.partition_point(|known| known.first < next);
+    if let Some(lost) = world.history.get(kept)
+        && is_undecidable(hurt, lost)
+    {
+        counts.undecidable += 1;
+        world.history.truncate(kept);
+    }
     world.recover().map(|_| ())
 }
 
-/// The parts of 512 bytes that cannot be read.
-fn unreadable(world: &World, files: &Files) -> BTreeSet<(String, usize)> {
+/// Whether the damage is of the kinds that nothing can tell from an older state (6.2), and `lost` the first that they
+/// took.
+fn is_undecidable(hurt: &Hurt, lost: &Known) -> bool {
+    let Some(((last, bytes), earlier)) = hurt.sound.split_last() else { return false };
+    let is_hurt = |name: &String, bytes: &[u8], range: std::ops::Range<usize>| {
+        let now = hurt.before.get(name).and_then(|now| now.get(range.clone()));
+        now != bytes.get(range.clone()) || hurt.is_unreadable(name, range)
+    };
+    if !hurt.before.contains_key(last) {
+        // The loss of a segment together with its predecessor's Seal.
+        let is_unsealed = |(name, bytes): &(String, Vec<u8>)| is_hurt(name, bytes, BLOCK..2 * BLOCK);
+        return earlier.last().is_some_and(is_unsealed)
+            && lost.records.iter().any(|record| find(bytes, record).is_some());
+    }
+    // Damage in a batch and in the head of every later commit.
+    let Ok(header) = SegmentHeader::parse(&bytes[..BLOCK.min(bytes.len())]) else { return false };
+    let head = |block: usize| find_head(&bytes[block * BLOCK..], header.salt);
+    let taken = lost.records.iter().filter_map(|record| find(bytes, record)).max();
+    let Some(taken) = taken.map(|at| at / BLOCK) else { return false };
+    (2..=taken).filter_map(|block| Some((block, head(block)?))).any(|(block, found)| {
+        let end = (block * BLOCK + found.frame_bytes).next_multiple_of(BLOCK);
+        let vouches =
+            |block: &usize| head(*block).is_some_and(|later| later.head.durable_to.offset as usize >= end);
+        // A block is read whole or not at all.
+        let is_headless = |block: usize| {
+            let at = block * BLOCK;
+            is_hurt(last, bytes, at..at + COMMIT_PREFIX_BYTES) || hurt.is_unreadable(last, at..at + BLOCK)
+        };
+        let mut later = (block + 1..bytes.len() / BLOCK).filter(vouches);
+        is_hurt(last, bytes, block * BLOCK..end) && later.all(is_headless)
+    })
+}
+
+/// The parts of 512 bytes that cannot be read, by file and number.
+type Unreadable = BTreeSet<(String, usize)>;
+
+/// A log before and after damage.
+struct Hurt {
+    /// The files of the log itself, before.
+    sound: Vec<(String, Vec<u8>)>,
+    /// All files after it, and before anything was done about it.
+    before: Files,
+    unreadable: Unreadable,
+}
+
+impl Hurt {
+    fn is_unreadable(&self, name: &str, mut range: std::ops::Range<usize>) -> bool {
+        range.start -= range.start % 512;
+        range.step_by(512).any(|at| self.unreadable.contains(&(name.to_owned(), at / 512)))
+    }
+}
+
+fn unreadable(world: &World, files: &Files) -> Unreadable {
     let parts =
         files.iter().flat_map(|(name, bytes)| (0..bytes.len().div_ceil(512)).map(move |part| (name, part)));
     let is_lost = |&(name, part): &(&String, usize)| world.fs.is_unreadable(name, part * 512);
-    parts
-        .filter(is_lost)
-        .map(|(name, part)| (name.rsplit('/').next().unwrap_or(name).to_owned(), part))
-        .collect()
+    parts.filter(is_lost).map(|(name, part)| (name.clone(), part)).collect()
 }
 
 /// Every byte that was there is there, in the log or set aside.
-fn check_bytes(world: &World, before: &Files, lost: &BTreeSet<(String, usize)>) -> Result<(), Violation> {
+fn check_bytes(world: &World, hurt: &Hurt) -> Result<(), Violation> {
     let after = files(world);
-    for (name, bytes) in before {
+    for (name, bytes) in &hurt.before {
         let plain = name.rsplit('/').next().unwrap_or(name);
         // What cannot be read is copied as it cannot be read; a Seal may have been mended in place.
         let is_kept = after.iter().any(|(other, kept)| {
             other.rsplit('/').next() == Some(plain)
                 && kept.len() == bytes.len()
                 && kept.iter().zip(bytes).enumerate().all(|(at, (kept, byte))| {
-                    kept == byte || at / BLOCK == 1 || lost.contains(&(plain.to_owned(), at / 512))
+                    kept == byte || at / BLOCK == 1 || hurt.unreadable.contains(&(name.clone(), at / 512))
                 })
         });
         if !is_kept && !name.ends_with(".tmp") {
@@ -291,9 +356,10 @@ fn check_bytes(world: &World, before: &Files, lost: &BTreeSet<(String, usize)>) 
 /// What is kept is a prefix of what was acknowledged; what is not is listed, as far as it can be read.
 fn check_loss(
     world: &mut World,
-    sound: &[(String, Vec<u8>)],
+    hurt: &Hurt,
     shown: &[Known],
     loss: &Loss,
+    given_up: &mut Vec<Known>,
     counts: &mut Counts,
 ) -> Result<(), Violation> {
     let lost: Vec<Known> =
@@ -310,16 +376,18 @@ fn check_loss(
         if known.last() >= loss.next_sequence {
             return Err(format!("the numbers of {} are given out again", known.operation));
         }
-        if !is_listed(known) && is_whole(world, sound, known) {
+        if !is_listed(known) && is_whole(hurt, known) {
             return Err(format!("{} could be read and is not listed", known.operation));
         }
     }
-    let invented = |run: &crate::log::accept::Run| {
-        let ends = world.history.iter().filter(|known| (run.first..=run.last).contains(&known.last()));
-        ends.count() as u64 != run.transactions
-    };
-    if loss.readable.iter().any(invented) {
-        return Err(format!("{:?} counts what was never there", loss.readable));
+    for run in &loss.readable {
+        let is_in = |known: &&Known| (run.first..=run.last).contains(&known.last());
+        let ends = world.history.iter().filter(is_in).count() as u64;
+        let again = given_up.iter().filter(is_in).filter(|known| is_in_cut_tail(hurt, known)).count() as u64;
+        if !(ends..=ends + again).contains(&run.transactions) {
+            return Err(format!("{run:?} counts what was never there"));
+        }
+        counts.told_again += run.transactions - ends;
     }
     if lost.is_empty() {
         counts.nothing_lost += 1;
@@ -330,27 +398,48 @@ fn check_loss(
         counts.cut += 1
     }
     let kept = world.history.len() - lost.len();
-    world.history.truncate(kept);
+    given_up.extend(world.history.drain(kept..));
     world.applied = world.applied.min(loss.kept_to);
     Ok(())
 }
 
-/// Whether all records of a transaction lie unharmed in a file that was there and whose salt is known.
-fn is_whole(world: &World, sound: &[(String, Vec<u8>)], known: &Known) -> bool {
-    let after = files(world);
-    known.records.iter().all(|record| {
-        sound.iter().any(|(name, bytes)| {
-            let Some(at) = find(bytes, record) else { return false };
-            let now = after.iter().rev().find(|(other, _)| other.ends_with(name.as_str()));
-            let Some((name, kept)) = now else { return false };
-            // The header has the salt; a commit takes two blocks at most.
-            let from = at / BLOCK * BLOCK;
-            let is_same = |range: std::ops::Range<usize>| kept.get(range.clone()) == bytes.get(range);
-            let end = (at + record.len()).next_multiple_of(BLOCK) + BLOCK;
-            let blocks = from.saturating_sub(BLOCK)..end.min(bytes.len());
-            let mut parts = (0..BLOCK).chain(blocks.clone()).step_by(512);
-            is_same(0..BLOCK) && is_same(blocks) && !parts.any(|at| world.fs.is_unreadable(name, at))
-        })
+/// Whether all records of a transaction lie in whole and unharmed commits of one of the log's files, whose salt is known.
+fn is_whole(hurt: &Hurt, known: &Known) -> bool {
+    hurt.sound.iter().any(|(name, bytes)| {
+        let Some(now) = hurt.before.get(name) else { return false };
+        let Ok(header) = SegmentHeader::parse(&bytes[..BLOCK.min(bytes.len())]) else { return false };
+        let is_same = |range: std::ops::Range<usize>| {
+            now.get(range.clone()) == bytes.get(range.clone()) && !hurt.is_unreadable(name, range)
+        };
+        let is_commit = |at: usize, record: usize| {
+            let found = find_head(&bytes[at..], header.salt);
+            let frame = found.and_then(|found| bytes.get(at..at + found.frame_bytes));
+            let Some(frame) = frame.filter(|frame| check_frame(frame).is_some()) else { return false };
+            // Damage may lie in it since an earlier time. A block is read whole or not at all.
+            let end = (at + frame.len()).next_multiple_of(BLOCK);
+            record < end && is_same(at..at + frame.len()) && !hurt.is_unreadable(name, at..end)
+        };
+        let is_here = |record: &Vec<u8>| {
+            let Some(record) = find(bytes, record) else { return false };
+            // A commit takes two blocks at most.
+            let block = record / BLOCK * BLOCK;
+            is_commit(block, record) || is_commit(block - BLOCK, record)
+        };
+        is_same(0..BLOCK) && known.records.iter().all(is_here)
+    })
+}
+
+/// Whether a transaction lies behind the place where the log went on in the next segment: there it is listed (7.9), even
+/// if an acceptance told of it before.
+fn is_in_cut_tail(hurt: &Hurt, known: &Known) -> bool {
+    hurt.sound.windows(2).any(|pair| {
+        let [(name, bytes), (_, next)] = pair else { return false };
+        let Ok(SegmentHeader { prev, .. }) = SegmentHeader::parse(&next[..BLOCK.min(next.len())]) else {
+            return false;
+        };
+        let is_behind = |at: usize| at >= prev.offset as usize;
+        *name == segment::name(prev.segment)
+            && known.records.iter().all(|record| find(bytes, record).is_some_and(is_behind))
     })
 }
 
@@ -410,6 +499,8 @@ fn damage_anywhere_is_accepted_and_nothing_else_is_lost() {
     ] {
         assert!(count > least, "{name}: {count}");
     }
+    let undecidable = counts.undecidable;
+    assert!(undecidable <= 1 + histories / 200, "{undecidable} of {histories} undecidable");
 }
 
 #[test]
@@ -467,21 +558,4 @@ fn every_input_and_output_of_an_acceptance_may_fail_once() {
     }
     println!("{tried} faults");
     assert!(tried > 1_000);
-}
-
-#[test]
-fn a_missing_directory_of_segments_is_accepted_as_the_loss_of_all() {
-    let mut world = written(&mut Seeded(5), Stored::Some).unwrap();
-    for name in world.fs.names() {
-        world.fs.lose(&name);
-    }
-    let applied = world.applied;
-    let loss = accept(&mut world, Broken::Not).unwrap().unwrap();
-    assert_eq!((loss.kept_to, loss.readable, loss.files), (applied, Vec::new(), Vec::new()));
-    world.history.retain(|known| known.last() <= applied);
-    let options = world.options();
-    let Opened::ReadWrite(log, report) = Log::open(Arc::new(world.fs.clone()), options).unwrap() else {
-        panic!()
-    };
-    assert_eq!((report.epoch, read_all(&log.view()).unwrap()), (2, Vec::new()));
 }

@@ -2,8 +2,9 @@
 //!
 //! `world` drives the real log over the simulated disk and knows what must be there afterwards. `crashes` tries every
 //! crash of short scripts and many of long ones, with controls that must fail; `points` lets every input and output
-//! fail once; `full` leaves the disk no room; `accept` lets an operator accept damage; `idle` watches the clock; `rot`
-//! damages logs at rest; `spec` compares bytes with the specification.
+//! fail once; `full` leaves the disk no room; `accept` lets an operator accept damage, `surveys`
+//! says what is told then; `idle` watches the clock; `rot` damages logs at rest; `spec` compares bytes with the
+//! specification.
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -20,4 +21,5 @@ mod idle;
 mod points;
 mod rot;
 mod spec;
+mod surveys;
 mod world;

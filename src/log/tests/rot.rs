@@ -183,7 +183,7 @@ pub(super) fn damage(fs: &SimFs, sound: &[(String, Vec<u8>)], kind: usize, seede
             let at = seeded.choose(from.len() / sector_bytes) * sector_bytes;
             place.copy_from_slice(&from[at..at + sector_bytes]);
         }
-        4 => return fs.lose_sector(name, sector / BLOCK),
+        4 => return fs.lose_sector(name, sector),
         5 => return fs.lose(name),
         _ => damaged.truncate(seeded.choose(bytes.len())),
     }
@@ -293,6 +293,18 @@ fn a_damaged_log_is_left_as_it_is() {
     let damage = damage.unwrap();
     assert_eq!((damage.file.as_str(), damage.offset), (name.as_str(), 2 * BLOCK as u64));
     assert!(!found.is_empty() && found.len() < world.history.len());
+}
+
+#[test]
+fn nothing_is_read_where_the_beginning_is_lost_whatever_else_is() {
+    let mut world = closed_log(6, 24);
+    let sound = files(&world.fs);
+    world.fs.lose(&sound[0].0);
+    world.fs.lose(&sound[sound.len() - 2].0);
+    let (found, damage) = open_damaged(&mut world).unwrap();
+    let damage = damage.unwrap();
+    assert_eq!((found, damage.file), (Vec::new(), sound[1].0.clone()));
+    assert!(matches!(damage.kind, DamageKind::BeginsAboveApplied { applied: 0, .. }), "{:?}", damage.kind);
 }
 
 #[test]

@@ -8,6 +8,7 @@
 //!
 //! - A memtable is sealed between two batches only, and the row [`Key::Applied`] is its last entry. A flush writes all
 //!   of it or nothing: what is on disk is always exactly the log up to one position.
+//! - Late rows wait in a map of their own and are added when a memtable is sealed, before `applied`.
 //! - Every change takes the next number of one counter, which the crate also uses for its own versions. A snapshot
 //!   reads below the number that the counter showed after a batch, so it sees whole batches, and files as they
 //!   were installed before that. The crate's own idea of what is visible is not used: it moves when a flush is
@@ -16,9 +17,11 @@
 //! - One lock serialises flushes and compactions, so that a failed one can be cleaned up after.
 
 mod disk;
+mod late;
 mod settings;
 mod snapshot;
 
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -27,8 +30,10 @@ use lsm_tree::{AbstractTree, AnyTree, SeqNo, SequenceNumberCounter, Slice};
 
 use super::visibility::{Boundary, OpenSnapshots, Progress, lock};
 use super::{
-    Batch, Bytes, Change, Key, Maintained, Position, Pressure, Snapshot, Statistics, Store, StoreError, value,
+    Batch, Bytes, Change, Direction, Key, KeyRange, Maintained, Position, Pressure, Row, Snapshot,
+    Statistics, Store, StoreError, value,
 };
+use late::{Late, LateRow};
 pub use settings::LsmSettings;
 use snapshot::LsmSnapshot;
 
@@ -56,8 +61,17 @@ struct State {
     checkpointed: Position,
     /// The size of the active memtable.
     active_bytes: u64,
+    /// What is added to the active memtable when it is sealed.
+    late: Late,
     /// Set when memory and disk may disagree; nothing is done any more.
     failed: Option<&'static str>,
+}
+
+impl State {
+    /// What the next memtable to be sealed holds.
+    fn unsealed_bytes(&self) -> u64 {
+        self.active_bytes.saturating_add(self.late.bytes())
+    }
 }
 
 impl Lsm {
@@ -89,6 +103,7 @@ impl Lsm {
                 sealed: None,
                 checkpointed: position,
                 active_bytes: 0,
+                late: Late::default(),
                 failed: None,
             }),
             published: RwLock::new(Arc::new(published)),
@@ -104,6 +119,15 @@ impl Lsm {
         let position = state.progress.applied();
         if state.sealed.is_some() || position == state.checkpointed && state.active_bytes == 0 {
             return;
+        }
+        for (key, row) in state.late.take() {
+            let key = key.into_slice();
+            if matches!(row, LateRow::Gone | LateRow::GoneThenPut(_)) {
+                self.tree.remove_weak(key.clone(), self.counter.next());
+            }
+            if let LateRow::Put(value) | LateRow::GoneThenPut(value) = row {
+                self.tree.insert(key, value.into_slice(), self.counter.next());
+            }
         }
         let key = Key::Applied.encode();
         let payload = [&position.epoch.to_be_bytes()[..], &position.seq.to_be_bytes()].concat();
@@ -189,6 +213,10 @@ impl Lsm {
             .map_err(|error| failure("removing old files", error))
     }
 
+    fn late_bytes(&self) -> u64 {
+        lock(&self.state).map(|state| state.late.bytes()).unwrap_or_default()
+    }
+
     fn show(&self, boundary: Boundary) {
         let snapshot = Arc::new(LsmSnapshot::new(self.tree.clone(), boundary, &self.snapshots));
         *self.published.write().unwrap_or_else(PoisonError::into_inner) = snapshot;
@@ -211,16 +239,24 @@ impl Store for Lsm {
         state.progress.admits(&batch)?;
         batch.check_lengths()?;
         for change in batch.into_changes() {
-            let number = self.counter.next();
+            let number = || self.counter.next();
             let (_, active) = match change {
-                Change::Put(key, value) => self.tree.insert(key.into_slice(), value.into_slice(), number),
-                Change::Delete(key) => self.tree.remove(key.into_slice(), number),
-                Change::DeleteOnce(key) => self.tree.remove_weak(key.into_slice(), number),
+                Change::Put(key, value) => self.tree.insert(key.into_slice(), value.into_slice(), number()),
+                Change::Delete(key) => self.tree.remove(key.into_slice(), number()),
+                Change::DeleteOnce(key) => self.tree.remove_weak(key.into_slice(), number()),
+                Change::PutLate(key, value) => {
+                    state.late.put(key, value);
+                    continue;
+                }
+                Change::DeleteOnceLate(key) => {
+                    state.late.delete_once(key);
+                    continue;
+                }
             };
             state.active_bytes = active;
         }
         state.progress.advance(Boundary { position, version: self.counter.get() });
-        if state.active_bytes >= self.settings.memtable_bytes {
+        if state.unsealed_bytes() >= self.settings.memtable_bytes {
             self.seal(&mut state);
         }
         Ok(())
@@ -229,6 +265,29 @@ impl Store for Lsm {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         let value = self.tree.get(key, SeqNo::MAX).map_err(|error| failure("reading the store", error))?;
         Ok(value.map(Bytes::from))
+    }
+
+    fn late(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        let state = self.state()?;
+        match state.late.get(key) {
+            Some(row) => Ok(row.value().cloned()),
+            None => self.get(key),
+        }
+    }
+
+    fn last_late(&self, range: KeyRange<'_>) -> Result<Option<Row>, StoreError> {
+        let state = self.state()?;
+        let aside = state.late.last(range).map(|(key, value)| (key.clone(), value.clone()));
+        // In the tree only what lies above that can be later, and only what is not removed counts.
+        let lower = aside.as_ref().map_or(range.0, |(key, _)| Bound::Excluded(&**key));
+        let rows = LsmSnapshot::rows(&self.tree, (lower, range.1), Direction::Descending, SeqNo::MAX);
+        for row in rows {
+            let row = row?;
+            if state.late.get(&row.0).is_none() {
+                return Ok(Some(row));
+            }
+        }
+        Ok(aside)
     }
 
     fn applied(&self) -> Position {
@@ -257,7 +316,7 @@ impl Store for Lsm {
     fn pressure(&self) -> Pressure {
         let Ok(state) = lock(&self.state) else { return Pressure::Stalled };
         let flushable = state.sealed.is_some_and(|position| position <= state.progress.durable());
-        if state.sealed.is_some() && state.active_bytes >= self.settings.memtable_bytes {
+        if state.sealed.is_some() && state.unsealed_bytes() >= self.settings.memtable_bytes {
             return Pressure::Stalled;
         }
         let may_compact = self.may_compact.load(Ordering::Acquire);
@@ -304,7 +363,7 @@ impl Store for Lsm {
     fn statistics(&self) -> Statistics {
         Statistics {
             disk_bytes: self.tree.disk_space(),
-            memory_bytes: self.tree.version_memtable_size_sum(),
+            memory_bytes: self.tree.version_memtable_size_sum().saturating_add(self.late_bytes()),
             rows: u64::try_from(self.tree.approximate_len()).unwrap_or(u64::MAX),
             tables: u64::try_from(self.tree.table_count()).unwrap_or(u64::MAX),
             snapshots: self.snapshots.count(),

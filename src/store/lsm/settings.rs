@@ -16,6 +16,8 @@ const OPEN_FILES: usize = 256;
 const FILTER_BITS: f32 = 10.0;
 /// Entries between whole keys in a block; those between are stored as what differs.
 const RESTART_INTERVAL: u8 = 16;
+/// Buckets of a block's hash index for each entry: a point read finds its entry without a search. A byte a bucket.
+const HASH_RATIO: f32 = 0.75;
 /// Runs in level 0 that are merged into the next level.
 const LEVEL_0_RUNS: u8 = 4;
 /// Times as many runs make commits wait: each is one more file to ask in every read.
@@ -66,7 +68,7 @@ impl LsmSettings {
             .use_descriptor_table(Some(Arc::new(DescriptorTable::new(OPEN_FILES))))
             .data_block_size_policy(BlockSizePolicy::all(self.block_bytes))
             .data_block_restart_interval_policy(RestartIntervalPolicy::all(RESTART_INTERVAL))
-            .data_block_hash_ratio_policy(HashRatioPolicy::all(0.0))
+            .data_block_hash_ratio_policy(HashRatioPolicy::all(HASH_RATIO))
             .data_block_compression_policy(CompressionPolicy::new(data))
             .index_block_compression_policy(CompressionPolicy::all(plain))
             // The whole index of a table is read and checked at once in the upper levels, in parts in the lower.

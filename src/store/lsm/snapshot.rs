@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lsm_tree::{AbstractTree, AnyTree, Guard, IterGuardImpl};
+use lsm_tree::{AbstractTree, AnyTree, Guard, IterGuardImpl, SeqNo};
 
 use super::failure;
 use crate::store::keyspace::is_empty;
@@ -19,6 +19,20 @@ impl LsmSnapshot {
     pub(super) fn new(tree: AnyTree, at: Boundary, snapshots: &Arc<OpenSnapshots>) -> Self {
         Self { tree, position: at.position, pin: Arc::new(snapshots.pin(at.version)) }
     }
+
+    /// The rows of `range` as they are below `version`.
+    pub(super) fn rows(tree: &AnyTree, range: KeyRange<'_>, direction: Direction, version: SeqNo) -> LsmRows {
+        if is_empty(&range) {
+            return LsmRows { rows: None };
+        }
+        let rows = tree.range::<&[u8], _>(range, version, None);
+        LsmRows {
+            rows: Some(match direction {
+                Direction::Ascending => Box::new(rows),
+                Direction::Descending => Box::new(rows.rev()),
+            }),
+        }
+    }
 }
 
 impl Snapshot for LsmSnapshot {
@@ -33,22 +47,28 @@ impl Snapshot for LsmSnapshot {
     }
 
     fn range(&self, range: KeyRange<'_>, direction: Direction) -> Rows {
-        if is_empty(&range) {
-            return Box::new(std::iter::empty());
-        }
-        let rows = self.tree.range::<&[u8], _>(range, self.pin.version(), None);
-        let ordered: Box<dyn Iterator<Item = IterGuardImpl> + Send> = match direction {
-            Direction::Ascending => Box::new(rows),
-            Direction::Descending => Box::new(rows.rev()),
-        };
-        Box::new(LsmRows { rows: Some(ordered), _pin: Arc::clone(&self.pin) })
+        let rows = Self::rows(&self.tree, range, direction, self.pin.version());
+        Box::new(Pinned { rows, _pin: Arc::clone(&self.pin) })
+    }
+}
+
+/// Rows, and what keeps them.
+struct Pinned {
+    rows: LsmRows,
+    _pin: Arc<Pin>,
+}
+
+impl Iterator for Pinned {
+    type Item = Result<Row, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.rows.next()
     }
 }
 
 /// Ends after the first error: what the crate would give next may lie beyond a block that it could not read.
-struct LsmRows {
+pub(super) struct LsmRows {
     rows: Option<Box<dyn Iterator<Item = IterGuardImpl> + Send>>,
-    _pin: Arc<Pin>,
 }
 
 impl Iterator for LsmRows {

@@ -195,8 +195,10 @@ impl Store for Sled {
         let mut changes = BTreeMap::new();
         for change in batch.into_changes() {
             match change {
-                Change::Put(key, value) => changes.insert(key, Some(value)),
-                Change::Delete(key) | Change::DeleteOnce(key) => changes.insert(key, None),
+                Change::Put(key, value) | Change::PutLate(key, value) => changes.insert(key, Some(value)),
+                Change::Delete(key) | Change::DeleteOnce(key) | Change::DeleteOnceLate(key) => {
+                    changes.insert(key, None)
+                }
             };
         }
         if let Err(error) = self.replace(&mut state, changes) {

@@ -109,7 +109,11 @@ impl<'a> Message<'a> {
             MessageType::Credit => Self::Credit(Credit::read(reader)?),
             MessageType::Cancel => Self::Cancel(Cancel::read(reader)?),
             MessageType::Telemetry | MessageType::Auth => return Err(Kind::ReservedType(message_type).at(0)),
-            MessageType::SegmentHeader | MessageType::Commit | MessageType::Seal => return Err(unknown()),
+            MessageType::SegmentHeader
+            | MessageType::Commit
+            | MessageType::Seal
+            | MessageType::CaptureHeader
+            | MessageType::CaptureEntry => return Err(unknown()),
         })
     }
 

@@ -261,9 +261,11 @@ impl Store for Checkpointed {
         let mut puts = std::collections::BTreeMap::<Bytes, u32>::new();
         for change in self.disk.lock().unwrap().batches.iter().flat_map(Batch::changes) {
             match change {
-                Change::Put(key, _) => *puts.entry(key.clone()).or_default() += 1,
+                Change::Put(key, _) | Change::PutLate(key, _) => *puts.entry(key.clone()).or_default() += 1,
                 Change::Delete(key) => drop(puts.remove(key)),
-                Change::DeleteOnce(key) => assert_eq!(puts.remove(key), Some(1), "{key:?} was not put once"),
+                Change::DeleteOnce(key) | Change::DeleteOnceLate(key) => {
+                    assert_eq!(puts.remove(key), Some(1), "{key:?} was not put once");
+                }
             }
         }
         Ok(())

@@ -202,3 +202,52 @@ fn compare(snapshot: &dyn Snapshot, rows: &Rows, random: &mut Random) {
     let expected = rows.keys().rev().filter(|key| *key > from && *key <= to).cloned();
     assert_eq!(found.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
 }
+
+/// Late rows are read apart from the others, with what is applied, and are there after whatever the store wrote out.
+pub(super) fn late_rows_come_and_go(open: &dyn Fn() -> Arc<dyn Store>) {
+    let store = open();
+    let key = |number: u8| [&b"\x03node"[..], &[number]].concat();
+    let all = (Included(&b"\x03"[..]), Excluded(&b"\x04"[..]));
+    let late = |number| store.late(&key(number)).unwrap().map(|value| value.to_vec());
+    let last = || store.last_late(all).unwrap().map(|(key, _)| key.to_vec());
+    let publish = |seq| {
+        store.set_durable(at(seq));
+        store.publish(at(seq)).unwrap();
+    };
+    assert_eq!((late(1), last()), (None, None));
+    for number in 1..=40_u8 {
+        let mut batch = batch(u64::from(number), &[(b"\x10row", &[number])]);
+        batch.put_late(key(number), &[number][..]);
+        // Put anew each time, never removed.
+        batch.put_late(&b"\x01progress"[..], &[number][..]);
+        if number > 3 {
+            batch.delete_once_late(key(number - 3));
+        }
+        store.apply(batch).unwrap();
+        assert_eq!(late(number), Some(vec![number]), "applied, not published");
+        publish(u64::from(number));
+        assert_eq!(store.late(b"\x01progress").unwrap().as_deref(), Some(&[number][..]));
+        assert_eq!(last(), Some(key(number)));
+        assert_eq!(late(number.saturating_sub(3)), None, "after {number}");
+        assert_eq!(late(number.saturating_sub(2).max(1)), Some(vec![number.saturating_sub(2).max(1)]));
+        if number % 7 == 0 {
+            store.checkpoint().unwrap();
+        }
+        if number % 20 == 0 {
+            maintain_fully(&*store);
+        }
+    }
+    let mut batch = batch(41, &[]);
+    for number in 38..=40 {
+        batch.delete_once_late(key(number));
+    }
+    store.apply(batch).unwrap();
+    publish(41);
+    assert_eq!((last(), late(40)), (None, None));
+    store.checkpoint().unwrap();
+    assert_eq!((last(), late(40)), (None, None));
+    let expected = Rows::from([(b"\x01progress".to_vec(), vec![40]), (b"\x10row".to_vec(), vec![40])]);
+    let mut rows = rows_of(&*store.snapshot(), Direction::Ascending).unwrap();
+    rows.retain(|key, _| key != b"\x00");
+    assert_eq!(rows, expected, "nothing comes back");
+}

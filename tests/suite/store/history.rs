@@ -62,10 +62,10 @@ fn change_a_record(fold: &mut Fold<'_>, seq: u64, random: &mut Random) {
 pub(super) fn apply_to(rows: &mut Rows, batch: &Batch) {
     for change in batch.changes() {
         match change {
-            Change::Put(key, value) => {
+            Change::Put(key, value) | Change::PutLate(key, value) => {
                 rows.insert(key.to_vec(), value.to_vec());
             }
-            Change::Delete(key) | Change::DeleteOnce(key) => {
+            Change::Delete(key) | Change::DeleteOnce(key) | Change::DeleteOnceLate(key) => {
                 rows.remove(&**key);
             }
         }

@@ -71,6 +71,7 @@ over_every_backend!(
     cases::ranges_have_the_bounds_asked_for,
     cases::later_changes_of_a_batch_win,
     cases::what_nobody_sees_is_let_go,
+    cases::late_rows_come_and_go,
     cases::random_batches_agree_with_a_map,
     concurrent::no_snapshot_is_torn,
     verification::a_folded_history_verifies,

@@ -5,7 +5,9 @@ mod codec;
 mod compression;
 mod describe;
 mod frames;
+mod handshakes;
 mod messages;
+mod sessions;
 
 use std::collections::BTreeSet;
 use std::fs;

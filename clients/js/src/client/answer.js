@@ -1,7 +1,7 @@
 // Queries: one answer read whole, and a scan that is read row by row.
 
 import { BlazeError } from '../errors.js';
-import { Request } from '../wire/connection.js';
+import { Request } from '../wire/request.js';
 
 /** How much of an answer may be under way. */
 const WINDOW = Object.freeze({ frames: 64, bytes: 1048576 });
@@ -31,6 +31,8 @@ export class Answer {
     this.wake = null;
     /** @type {Request | null} */
     this.request = null;
+    /** Called when it is over. */
+    this.release = () => {};
     /** Where the answer was taken; `''` until its first frame. */
     this.position = '';
   }
@@ -106,20 +108,19 @@ export class Answer {
 
   /** All rows at once; an answer that was lost in its midst is asked again, since nothing was handed on. @returns {Promise<any[]>} */
   async all() {
-    const rows = [];
+    let { queue } = this;
+    let admitted = 0;
     for (;;) {
       // Rows stay in the queue until the answer is whole; what they cost is given back meanwhile.
-      for (const item of this.queue) {
-        if (item.cost > 0) this.admit(item.cost);
-        item.cost = 0;
-      }
+      if (queue !== this.queue) admitted = 0;
+      queue = this.queue;
+      for (; admitted < queue.length; admitted++) if (queue[admitted].cost > 0) this.admit(queue[admitted].cost);
       if (this.finished) break;
       await new Promise((resolve) => (this.wake = () => resolve(undefined)));
     }
     if (this.error !== undefined) throw this.error;
-    for (const { row } of this.queue) rows.push(row);
     this.queue = [];
-    return rows;
+    return queue.map(({ row }) => row);
   }
 }
 

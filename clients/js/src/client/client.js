@@ -1,5 +1,6 @@
 // A client: one node with its outbox and its questions, over one connection after another.
 
+import { isPlain } from '../encoding/record.js';
 import { Uuid } from '../encoding/values.js';
 import { BlazeError } from '../errors.js';
 import { Connection } from '../wire/connection.js';
@@ -109,7 +110,9 @@ export class Client extends EventTarget {
 
   /** Sets fields of a record, and removes others. @param {string} collection @param {Uuid | string} id @param {Record<string, any>} set @param {any} [options] */
   async patch(collection, id, set, options) {
-    return { position: await this.operate([{ op: 'patch', collection, id, set, unset: options?.unset, base: options?.base }], options) };
+    return {
+      position: await this.operate([{ op: 'patch', collection, id, set, unset: options?.unset, base: options?.base }], options),
+    };
   }
 
   /** Removes a record; that there is none is no error. @param {string} collection @param {Uuid | string} id @param {any} [options] */
@@ -124,9 +127,14 @@ export class Client extends EventTarget {
 
   /** One transaction: all of it takes effect, or none. @param {Item[]} items @param {any} [options] */
   async batch(items, options) {
-    const whole = items.map((item) => (item.op === 'put' || item.op === 'insert' ? { ...item, record: withId(item.record) } : item));
+    const whole = items.map((item) =>
+      item.op === 'put' || item.op === 'insert' ? { ...item, record: withId(item.record) } : item,
+    );
     const position = await this.operate(whole, options);
-    return { ids: whole.map((item) => (item.record ? item.record.id : item.id === undefined ? null : asUuid(item.id))), position };
+    return {
+      ids: whole.map((item) => (item.record ? item.record.id : item.id === undefined ? null : asUuid(item.id))),
+      position,
+    };
   }
 
   /** One record, or null. @param {string} collection @param {Uuid | string} id @param {any} [options] @returns {Promise<Record<string, any> | null>} */
@@ -155,10 +163,21 @@ export class Client extends EventTarget {
     if (!(Number.isSafeInteger(limit) && limit >= 0)) throw inputError('A limit is a whole number, 0 for none.');
     /** @param {any} inclusive @param {any} exclusive */
     const bound = (inclusive, exclusive) =>
-      inclusive !== undefined ? { inclusive: true, id: asUuid(inclusive) } : exclusive !== undefined ? { inclusive: false, id: asUuid(exclusive) } : null;
+      inclusive !== undefined
+        ? { inclusive: true, id: asUuid(inclusive) }
+        : exclusive !== undefined
+          ? { inclusive: false, id: asUuid(exclusive) }
+          : null;
     return new Scan(
       this.question(
-        { kind: 'scan', collection: checkCollection(collection), reverse, limit, lower: bound(from, after), upper: bound(to, before) },
+        {
+          kind: 'scan',
+          collection: checkCollection(collection),
+          reverse,
+          limit,
+          lower: bound(from, after),
+          upper: bound(to, before),
+        },
         options,
       ),
     );
@@ -193,7 +212,10 @@ export class Client extends EventTarget {
     if (this.state === 'ended') return;
     if (!this.closing) {
       this.closing = true;
-      const late = setTimeout(() => this.finish(new BlazeError('ended', 0, 'The client was closed before this was known.')), timeoutMs);
+      const late = setTimeout(
+        () => this.finish(new BlazeError('ended', 0, 'The client was closed before this was known.')),
+        timeoutMs,
+      );
       this.ended.then(() => clearTimeout(late));
       for (const question of [...this.questions]) question.cancel(new BlazeError('ended', 0, 'The client was closed.'));
       this.partWhenDrained();
@@ -214,10 +236,15 @@ export class Client extends EventTarget {
       signal?.throwIfAborted();
       const body = encodeBody(items, level);
       if (this.outbox.bytes + body.length > this.options.maxPendingBytes) {
-        throw new BlazeError('input', 0, `More than ${this.options.maxPendingBytes} bytes of operations wait for their outcome.`, {
-          advice: 'Await earlier ones before more.',
-          retryable: true,
-        });
+        throw new BlazeError(
+          'input',
+          0,
+          `More than ${this.options.maxPendingBytes} bytes of operations wait for their outcome.`,
+          {
+            advice: 'Await earlier ones before more.',
+            retryable: true,
+          },
+        );
       }
       const entry = new Entry(body, level !== 'accepted', (error, position) => (error ? reject(error) : resolve(position)));
       if (signal) {
@@ -251,7 +278,11 @@ export class Client extends EventTarget {
     this.checkOpen();
     signal?.throwIfAborted();
     this.questions.add(question);
-    signal?.addEventListener('abort', () => question.cancel(signal.reason), { once: true });
+    if (signal) {
+      const abort = () => question.cancel(signal.reason);
+      signal.addEventListener('abort', abort, { once: true });
+      question.release = () => signal.removeEventListener('abort', abort);
+    }
     if (this.connection?.welcome) {
       question.ask(this.connection);
       this.flushSoon();
@@ -259,22 +290,24 @@ export class Client extends EventTarget {
   }
 
   checkOpen() {
-    if (this.closing || this.state === 'ended') throw this.error ?? new BlazeError('ended', 0, 'The client was closed.');
+    if (this.state === 'ended' && this.error !== null) throw this.error;
+    if (this.closing || this.state === 'ended') throw new BlazeError('ended', 0, 'The client was closed.');
   }
 
   /** @param {Answer | Subscription} question */
   forget(question) {
     this.questions.delete(question);
+    question.release();
   }
 
-  /** A frame of an answer was consumed. @param {import('../wire/connection.js').Request} request @param {number} cost */
+  /** A frame of an answer was consumed. @param {import('../wire/request.js').Request} request @param {number} cost */
   admit(request, cost) {
     if (this.connection === null) return;
     this.connection.admit(request, cost);
     if (this.connection.creditDue.size > 0) this.flushSoon();
   }
 
-  /** @param {import('../wire/connection.js').Request} request */
+  /** @param {import('../wire/request.js').Request} request */
   cancelRequest(request) {
     if (this.connection === null) return;
     this.connection.cancel(request);
@@ -304,7 +337,7 @@ export class Client extends EventTarget {
       over = true;
       clearTimeout(opening);
       if (connection !== null) connection.transportEnded(why);
-      else this.lost(new BlazeError('unreachable', 0, `No connection to ${this.address.web || `${this.address.host}:${this.address.port}`}: ${why}.`, { retryable: true }), 0);
+      else this.lost(new BlazeError('unreachable', 0, `No connection to ${this.address.name}: ${why}.`, { retryable: true }), 0);
     };
     const opening = setTimeout(() => {
       transport?.destroy();
@@ -391,9 +424,14 @@ export class Client extends EventTarget {
     else transport?.end();
     for (const question of [...this.questions]) if (question instanceof Subscription) question.disconnected();
     if (ending.welcomed && now() - this.welcomedAt >= STEADY_MS) this.backoff.reset();
-    const error = new BlazeError(ending.code === 0 ? 'lost' : 'ended', ending.code, ending.code === 0 ? `The connection was lost: ${ending.message}.` : ending.message, {
-      retryable: ending.retryable,
-    });
+    const error = new BlazeError(
+      ending.code === 0 ? 'lost' : 'ended',
+      ending.code,
+      ending.code === 0 ? `The connection was lost: ${ending.message}.` : ending.message,
+      {
+        retryable: ending.retryable,
+      },
+    );
     if (this.closing && this.outbox.length === 0) return this.finish(null);
     if (error.codeName === 'identity_reused' || error.codeName === 'identity_expired') this.startOver(error);
     else if (!ending.retryable) return this.finish(error);
@@ -404,16 +442,21 @@ export class Client extends EventTarget {
   startOver(error) {
     this.node = null;
     for (const entry of this.outbox.startOver()) {
-      entry.settle(new BlazeError('unknown', error.code, 'The server no longer knows this client: whether the operation took effect is not known.', {
-        advice: 'Compare with the database, and send again what is missing.',
-      }), '');
+      entry.settle(
+        new BlazeError('unknown', 0, 'The server no longer knows this client: whether the operation took effect is not known.', {
+          advice: 'Compare with the database, and send again what is missing.',
+          cause: error,
+        }),
+        '',
+      );
     }
   }
 
   /** Waits for the next attempt. @param {BlazeError} error @param {number} advisedMs */
   lost(error, advisedMs) {
     this.connection = null;
-    if (this.closing) return this.finish(error);
+    // While it is being closed it comes back for the outcomes that are missing.
+    if (this.closing && this.outbox.length === 0) return this.finish(null);
     this.error = error;
     if (this.withoutSince === Infinity) this.withoutSince = now();
     const pause = this.backoff.next(advisedMs);
@@ -468,7 +511,8 @@ export class Client extends EventTarget {
       this.inTransport += bytes.length;
       this.transport.send(bytes);
     }
-    if (this.closing && this.connection !== null && !this.connection.saidGoodbye && this.outbox.length === 0) this.partWhenDrained();
+    if (this.closing && this.connection !== null && !this.connection.saidGoodbye && this.outbox.length === 0)
+      this.partWhenDrained();
     this.arm();
   }
 
@@ -479,11 +523,14 @@ export class Client extends EventTarget {
     if (at >= this.timerAt) return;
     clearTimeout(this.timer);
     this.timerAt = at;
-    this.timer = setTimeout(() => {
-      this.timerAt = Infinity;
-      if (this.connection && now() >= this.connection.timeoutAt()) this.connection.handleTimeout(now());
-      this.flush();
-    }, Math.min(MAX_TIMER_MS, Math.max(1, at - now() + 1)));
+    this.timer = setTimeout(
+      () => {
+        this.timerAt = Infinity;
+        if (this.connection && now() >= this.connection.timeoutAt()) this.connection.handleTimeout(now());
+        this.flush();
+      },
+      Math.min(MAX_TIMER_MS, Math.max(1, at - now() + 1)),
+    );
   }
 
   /** @param {string} state @param {number} retryInMs */
@@ -500,7 +547,7 @@ function now() {
 
 /** The record, with a new id if it has none. @param {any} record */
 function withId(record) {
-  if (typeof record !== 'object' || record === null) throw inputError('A record is a plain object.');
+  if (!isPlain(record)) throw inputError('A record is a plain object.');
   if (record.id instanceof Uuid) return record;
   if (record.id !== undefined) throw inputError('The id of a record is a Uuid: Uuid.parse(text) makes one of a text.');
   return { ...record, id: Uuid.v7() };

@@ -1,7 +1,7 @@
 // Subscriptions (spec/live.md): what a collection is told, over all connections, each change once and in order.
 
 import { BlazeError } from '../errors.js';
-import { Request } from '../wire/connection.js';
+import { Request } from '../wire/request.js';
 import { positionBehind } from '../wire/payload.js';
 
 /** How much may be under way to a subscriber that has not taken it. */
@@ -33,6 +33,8 @@ export class Subscription {
     /** In a snapshot in mode all, which is gone on with in mode latest until it is whole (L-6.1). */
     this.inSnapshot = start === 'snapshot' && mode === 'all';
     this.bridging = false;
+    /** Whether caught_up was told on this connection. */
+    this.caught = false;
     /** @type {{ told: Told, request: Request, cost: number }[]} */
     this.queue = [];
     this.finished = false;
@@ -42,6 +44,8 @@ export class Subscription {
     this.wake = null;
     /** @type {Request | null} */
     this.request = null;
+    /** Called when it is over. */
+    this.release = () => {};
     /** @type {(value?: undefined) => void} */
     this.resolveReady = () => {};
     /** @type {(error: unknown) => void} */
@@ -58,6 +62,7 @@ export class Subscription {
   /** Asks on a connection, from where the one before had come. @param {import('../wire/connection.js').Connection} connection */
   ask(connection) {
     this.bridging = this.inSnapshot && this.reached !== null;
+    this.caught = false;
     const request = new Request(
       {
         kind: 'subscribe',
@@ -92,7 +97,7 @@ export class Subscription {
         const told = { ...change, position: i === final ? event.position : positionBehind(event.position, change.seq) };
         this.queue.push({ told, request, cost: i === final ? cost : 0 });
       });
-      if (this.status !== 'live') this.status = 'catching_up';
+      this.status = this.caught ? 'live' : 'catching_up';
     } else if (SUBSCRIBER_SEES.has(event.kind)) {
       this.queue.push({ told: { kind: /** @type {any} */ (event.kind), position: event.position }, request, cost });
       if (event.kind === 'waiting') this.status = 'waiting';
@@ -102,6 +107,7 @@ export class Subscription {
   }
 
   caughtUp() {
+    this.caught = true;
     if (this.status !== 'waiting') this.status = 'live';
     this.inSnapshot = false;
     this.resolveReady();

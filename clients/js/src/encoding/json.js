@@ -17,7 +17,15 @@ const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$
 const DATE = /^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d\d):(\d\d))$/;
 const SCALARS = new Set(['$int', '$double', '$date', '$uuid', '$data', '$vector']);
 const ESCAPES = { '"': '"', '\\': '\\', '/': '/', b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' };
-const UNESCAPES = new Map([['"', '\\"'], ['\\', '\\\\'], ['\b', '\\b'], ['\f', '\\f'], ['\n', '\\n'], ['\r', '\\r'], ['\t', '\\t']]);
+const UNESCAPES = new Map([
+  ['"', '\\"'],
+  ['\\', '\\\\'],
+  ['\b', '\\b'],
+  ['\f', '\\f'],
+  ['\n', '\\n'],
+  ['\r', '\\r'],
+  ['\t', '\\t'],
+]);
 const EPOCH_SECONDS = 978307200;
 const NANOS = 1000000000n;
 /** 0000-01-01 and 10000-01-01 in seconds since 2001. */
@@ -115,7 +123,8 @@ class Parser {
     let out = '';
     for (;;) {
       const start = this.at;
-      while (this.at < this.text.length && this.text[this.at] !== '"' && this.text[this.at] !== '\\' && this.text[this.at] >= ' ') this.at++;
+      while (this.at < this.text.length && this.text[this.at] !== '"' && this.text[this.at] !== '\\' && this.text[this.at] >= ' ')
+        this.at++;
       out += this.text.slice(start, this.at);
       const stop = this.text[this.at];
       if (stop === '"') break;

@@ -113,7 +113,7 @@ export function encodeValue(value) {
 }
 
 /** @param {unknown} value @returns {value is Record<string, unknown>} */
-function isPlain(value) {
+export function isPlain(value) {
   if (typeof value !== 'object' || value === null) return false;
   const proto = Object.getPrototypeOf(value);
   // An Object.prototype of another realm (a frame, a vm) has no prototype either.
@@ -259,7 +259,10 @@ function writeObject(out, value, depth, where) {
   if (value instanceof Date) return writeDate(out, value, where);
   if (value instanceof Vector) return writeVector(out, value);
   if (isPlain(value)) return writeDict(out, value, depth + 1, where);
-  refuse('unsupported_type', `"${where}" is an object that no value stands for: use plain objects, arrays, Date, Uuid, Uint8Array, Vector`);
+  refuse(
+    'unsupported_type',
+    `"${where}" is an object that no value stands for: use plain objects, arrays, Date, Uuid, Uint8Array, Vector`,
+  );
 }
 
 /** @param {Writer} out @param {Date} date @param {string} where */

@@ -1,4 +1,4 @@
-// TCP and TLS by Node.
+// TCP, TLS and Unix sockets by Node.
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 import net from 'node:net';
@@ -6,10 +6,10 @@ import tls from 'node:tls';
 
 /** @param {import('./url.js').Address} address @param {{ ca?: string | Uint8Array }} options @param {import('./websocket.js').Sink} sink @returns {import('./websocket.js').Transport} */
 export function openSocket(address, options, sink) {
-  const { host, port } = address;
+  const { host, port, path } = address;
   const secure = address.scheme === 'blazes';
-  const socket = secure ? openTls(address, options) : net.connect({ host, port });
-  socket.setNoDelay(true);
+  const socket = secure ? openTls(address, options) : net.connect(address.scheme === 'unix' ? { path } : { host, port });
+  if (address.scheme !== 'unix') socket.setNoDelay(true);
   let over = false;
   /** @param {string} why */
   const close = (why) => {

@@ -1,76 +1,95 @@
-// Addresses of servers.
+// Addresses of servers (spec/doors.md, D-7).
 //
-//   blaze://host:port/database              TCP
-//   blazes://host:port/database?pin=…       TLS 1.3; pin=sha256:HEX names the certificate in place of an authority
-//   ws://host:port/blaze?db=database        WebSocket
-//   wss://host:port/blaze?db=database       WebSocket over TLS
+//   blaze://host:port/database               TCP
+//   blazes://host:port/database?pin=…        TLS 1.3; pin=sha256:HEX names the certificate in place of an authority
+//   ws://host:port/blaze?db=database         WebSocket
+//   wss://host:port/blaze?db=database&pin=…  WebSocket over TLS
+//   unix:/path?db=database                   a Unix socket
 
 import { inputError } from '../wire/operation.js';
 
-const DEFAULT_PORT = 25293;
+const DEFAULT_HOST = '127.0.0.1';
 const DEFAULT_DATABASE = 'main';
-const SCHEMES = ['blaze:', 'blazes:', 'ws:', 'wss:'];
+const DEFAULT_WEB_PATH = '/blaze';
 /** P-1.8. */
 const DATABASE = /^[a-z0-9_-]{1,64}$/;
-const PIN = /^sha256:[0-9a-f]{64}$/i;
-const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
+const PIN = /^sha256:([0-9a-f]{64})$/i;
+const PORT = /^[0-9]{1,5}$/;
+const MAX_PORT = 65535;
+const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|::1)$/;
+
+/** What a scheme means: its port where none is given, and the keys behind the `?`. @type {Record<string, { port: number, keys: string[] }>} */
+const SCHEMES = {
+  blaze: { port: 25293, keys: [] },
+  blazes: { port: 25293, keys: ['pin'] },
+  ws: { port: 80, keys: ['db'] },
+  wss: { port: 443, keys: ['db', 'pin'] },
+  unix: { port: 0, keys: ['db'] },
+};
 
 /**
- * @typedef {{ scheme: 'blaze' | 'blazes' | 'ws' | 'wss', host: string, port: number, database: string, pin: string | null,
- *   web: string, loopback: boolean }} Address `web` is what a WebSocket is opened with
+ * @typedef {{ scheme: 'blaze' | 'blazes' | 'ws' | 'wss' | 'unix', host: string, port: number, path: string, database: string,
+ *   pin: string | null, name: string, loopback: boolean }} Address
+ *   `path` is that of a Unix socket or a WebSocket, `pin` 64 hexadecimal digits, `name` what people and a WebSocket are told
  */
 
-/** @param {string | URL} text @returns {Address} */
-export function parseUrl(text) {
-  const parts = splitUrl(String(text));
-  const { scheme, url } = parts;
-  const web = scheme === 'ws' || scheme === 'wss';
-  const query = new URLSearchParams(url.search);
-  const known = web ? ['db'] : scheme === 'blazes' ? ['pin'] : [];
-  for (const key of query.keys()) {
-    if (!known.includes(key)) throw inputError(`"${key}" means nothing in this URL: ${web ? 'ws: and wss: take db=NAME' : 'blazes: takes pin=sha256:HEX'}.`);
-  }
-  if (url.username || url.password || url.hash) throw inputError('A URL of a server has no user, password or fragment.');
-  const path = url.pathname.replace(/^\//, '');
-  const database = (web ? query.get('db') : path) || DEFAULT_DATABASE;
+/** @param {string | URL} url @returns {Address} */
+export function parseUrl(url) {
+  const text = String(url);
+  const found =
+    /^(blaze|blazes|ws|wss):\/\/([^/?]*)(\/[^?]*)?(?:\?(.*))?$/i.exec(text) ?? /^(unix):()(\/[^?]+)(?:\?(.*))?$/i.exec(text);
+  if (!found) throw inputError(`A URL begins with blaze://, blazes://, ws://, wss:// or unix:/, unlike ${JSON.stringify(text)}.`);
+  const scheme = /** @type {Address['scheme']} */ (found[1].toLowerCase());
+  const { host, port } = authority(found[2], scheme);
+  const query = queryOf(found[4], scheme);
+  const direct = scheme === 'blaze' || scheme === 'blazes';
+  const database = (direct ? found[3]?.slice(1) : query.get('db')) || DEFAULT_DATABASE;
   if (!DATABASE.test(database)) throw inputError(`"${database}" is no name of a database: 1 to 64 of a-z 0-9 _ -.`);
-  const pin = query.get('pin');
-  if (pin !== null && !PIN.test(pin)) throw inputError(`"${pin}" is no fingerprint: write sha256: and the 64 digits that the server prints.`);
-  const port = url.port === '' ? (web ? (scheme === 'ws' ? 80 : 443) : DEFAULT_PORT) : Number(url.port);
-  const host = url.hostname;
+  const path = direct ? '' : !found[3] || found[3] === '/' ? DEFAULT_WEB_PATH : found[3];
+  const shown = host.includes(':') ? `[${host}]` : host;
   return {
     scheme,
-    host: host.replace(/^\[(.*)\]$/, '$1'),
+    host,
     port,
+    path,
     database,
-    pin: pin === null ? null : pin.slice('sha256:'.length).toLowerCase(),
-    web: web ? `${scheme}://${host}:${port}/${path || 'blaze'}` : '',
-    loopback: LOOPBACK.test(host),
+    pin: pinOf(query.get('pin')),
+    name: scheme === 'unix' ? `unix:${path}` : `${scheme}://${shown}:${port}${path}`,
+    loopback: scheme === 'unix' || LOOPBACK.test(host),
   };
 }
 
-/** @param {string} text */
-function splitUrl(text) {
-  const found = SCHEMES.find((scheme) => text.toLowerCase().startsWith(`${scheme}//`));
-  if (!found) throw inputError(`A URL begins with blaze://, blazes://, ws:// or wss://, unlike ${JSON.stringify(text)}.`);
-  try {
-    // As http, since schemes that the platform does not know have other rules; an explicit port 80 must not get lost.
-    const url = new URL(`http://${text.slice(found.length + 2)}`);
-    const port = /^[^/?#]*:(\d+)(?:[/?#]|$)/.exec(text.slice(found.length + 2));
-    const explicit = port ? port[1] : '';
-    return {
-      scheme: /** @type {Address['scheme']} */ (found.slice(0, -1)),
-      url: {
-        username: url.username,
-        password: url.password,
-        hash: url.hash,
-        search: url.search,
-        pathname: url.pathname,
-        hostname: url.hostname || 'localhost',
-        port: explicit,
-      },
-    };
-  } catch (error) {
-    throw inputError(`Not a URL: ${JSON.stringify(text)}.`, error);
+/** @param {string} text @param {string} scheme */
+function authority(text, scheme) {
+  const found = /^(\[[0-9a-fA-F:.]+\]|[^:@[\]#\s]*)(?::(.*))?$/.exec(text);
+  if (!found) throw inputError(`"${text}" is no host and port; a URL of a server has no user and no password.`);
+  const given = found[2] ?? '';
+  const port = given === '' ? SCHEMES[scheme].port : Number(given);
+  if (given !== '' && !(PORT.test(given) && port >= 1 && port <= MAX_PORT)) throw inputError(`"${given}" is no port.`);
+  return { host: found[1].replace(/^\[(.*)\]$/, '$1') || DEFAULT_HOST, port };
+}
+
+/** @param {string | undefined} text @param {string} scheme */
+function queryOf(text, scheme) {
+  const query = new Map();
+  const { keys } = SCHEMES[scheme];
+  for (const part of text ? text.split('&') : []) {
+    const [key, ...value] = part.split('=');
+    if (!keys.includes(key)) {
+      throw inputError(
+        `"${part}" means nothing in this URL; ws:, wss: and unix: take db=NAME, blazes: and wss: take pin=sha256:HEX.`,
+      );
+    }
+    query.set(key, value.join('='));
   }
+  return query;
+}
+
+/** @param {string | undefined} text */
+function pinOf(text) {
+  if (text === undefined) return null;
+  const found = PIN.exec(text);
+  if (!found)
+    throw inputError(`"${text}" is no fingerprint; write pin=sha256: and the 64 digits that the server prints when it starts.`);
+  return found[1].toLowerCase();
 }

@@ -13,8 +13,11 @@ const POLL_MS = 20;
 /** @param {import('./url.js').Address} address @param {Sink} sink @returns {Transport} */
 export function openWebSocket(address, sink) {
   const { WebSocket } = globalThis;
-  if (WebSocket === undefined) throw new TypeError('this platform has no WebSocket: use blaze:// or blazes://, or Node 22 or later');
-  const socket = new WebSocket(address.web, SUBPROTOCOL);
+  if (address.pin !== null)
+    throw new TypeError('a WebSocket of this platform takes no pin: use blazes://, or a certificate that it trusts');
+  if (WebSocket === undefined)
+    throw new TypeError('this platform has no WebSocket: use blaze:// or blazes://, or Node 22 or later');
+  const socket = new WebSocket(address.name, SUBPROTOCOL);
   socket.binaryType = 'arraybuffer';
   let waiting = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */

@@ -8,11 +8,34 @@
 
 import { Uuid } from '../encoding/values.js';
 import { Writer } from '../encoding/writer.js';
-import { BlazeError, ProtocolFault, codeOf } from '../errors.js';
-import { Allowance, ControlBudget, Grant } from './credit.js';
-import { FLAG, FrameReader, MAX_PAYLOAD_BYTES, OVERHEAD_BYTES, TYPE, beginFrame, checkFlags, endFrame, nextSequence } from './frame.js';
+import { BlazeError, ProtocolFault, codeOf, isRetryable, numberOf } from '../errors.js';
+import { Allowance, ControlBudget } from './credit.js';
+import {
+  FLAG,
+  FrameReader,
+  MAX_PAYLOAD_BYTES,
+  OVERHEAD_BYTES,
+  TYPE,
+  beginFrame,
+  checkFlags,
+  endFrame,
+  nextSequence,
+} from './frame.js';
 import { decompress } from './lz4.js';
-import { CREDIT, LEVEL, MAX_MESSAGE_BYTES, SCOPE, isServers, readMessage, writeCredit, writeError, writeGoodbye, writeHello, writeQuery, writeSubscribe } from './messages.js';
+import {
+  CREDIT,
+  LEVEL,
+  MAX_MESSAGE_BYTES,
+  SCOPE,
+  isServers,
+  readMessage,
+  writeCredit,
+  writeError,
+  writeGoodbye,
+  writeHello,
+  writeQuery,
+  writeSubscribe,
+} from './messages.js';
 
 /** C-9, in ms. */
 const HANDSHAKE_MS = 5000;
@@ -27,6 +50,7 @@ const SILENCE_AFTER = 2.5;
 const OUTPUT_BYTES = 65536;
 
 /**
+ * @typedef {import('./request.js').Request} Request
  * @typedef {{ code: string | number, message: string, remote: boolean, retryable: boolean, retryAfterMs: number, welcomed: boolean }} Ending
  * @typedef {{
  *   welcomed(welcome: import('./messages.js').Welcome): void,
@@ -34,36 +58,19 @@ const OUTPUT_BYTES = 65536;
  *   ended(ending: Ending): void }} Handler
  */
 
-/** A query or a subscription on one connection. */
-export class Request {
-  /**
-   * @param {{ kind: 'query', question: import('./messages.js').Question, atLeast: string | null }
-   *   | { kind: 'subscribe', mode: 'all' | 'latest', start: 'now' | 'snapshot' | { after: string }, collection: string }} what
-   * @param {{ frames: number, bytes: number }} window
-   * @param {{ frame(message: any, cost: number): void, over(error: BlazeError | null): void }} owner
-   */
-  constructor(what, window, owner) {
-    this.what = what;
-    this.grant = new Grant(window.frames, window.bytes);
-    this.owner = owner;
-    this.id = 0;
-    /** `queued` until it is written; `stopping` once it was cancelled; `over` when its last frame came. */
-    this.state = 'queued';
-  }
-}
-
 export class Connection {
   /**
    * @param {{ database: string, agent: string, node: Uuid | null, heartbeatMs: number, lz4: boolean,
-   *   outbox: import('./outbox.js').Outbox, handler: Handler, now: number }} options
+   *   outbox: import('./outbox.js').Outbox, handler: Handler, now: number, sequence?: number }} options
    */
-  constructor({ database, agent, node, heartbeatMs, lz4, outbox, handler, now }) {
+  constructor({ database, agent, node, heartbeatMs, lz4, outbox, handler, now, sequence = 0 }) {
     this.handler = handler;
     this.outbox = outbox;
     this.state = 'waiting';
     this.reader = new FrameReader();
     this.out = new Writer();
-    this.sequence = 0;
+    /** Of the next frame: the first may carry any (C-4.1). */
+    this.sequence = sequence;
     /** @type {number | undefined} */
     this.peerSequence = undefined;
     this.hello = {
@@ -226,9 +233,9 @@ export class Connection {
 
   /** Types that no server sends. @param {number} type */
   takeForeign(type) {
-    if (type === TYPE.telemetry || type === TYPE.auth) this.noticeDue = codeNumber('not_supported');
+    if (type === TYPE.telemetry || type === TYPE.auth) this.noticeDue = numberOf('not_supported');
     else if (Object.values(TYPE).includes(/** @type {any} */ (type))) throw new ProtocolFault('unexpected_message');
-    else this.noticeDue = codeNumber('unknown_message_type');
+    else this.noticeDue = numberOf('unknown_message_type');
   }
 
   /** Whether the message may come now. @param {number} type @param {any} message */
@@ -243,20 +250,20 @@ export class Connection {
 
   /** @param {import('./messages.js').Ack} ack */
   takeAck({ lane, level, number, position }) {
-    if (lane !== 0 || number > this.lastSent || number < this.acked[level] || number < this.hello.oldestUnacked) {
-      throw new ProtocolFault('impossible_ack');
-    }
+    const least = Math.max(this.acked[level], this.acked[LEVEL.durable], this.hello.oldestUnacked);
+    if (lane !== 0 || number > this.lastSent || number < least) throw new ProtocolFault('impossible_ack');
     this.acked[level] = Number(number);
-    if (level === LEVEL.accepted) this.tellAccepted(number, position);
-    else if (level === LEVEL.durable) this.tellDurable(number, position);
+    if (level === LEVEL.durable) this.tellDurable(number, position);
+    else this.tellEarly(level, number, position);
   }
 
-  /** @param {number | bigint} number @param {string} position */
-  tellAccepted(number, position) {
+  /** What an Ack of another level than durable makes final (C-5.6). @param {number} level @param {number | bigint} number @param {string} position */
+  tellEarly(level, number, position) {
     for (let i = 0; i < this.inFlight; i++) {
       const entry = this.outbox.at(i);
       if (entry === undefined || entry.number > number) return;
-      if (!entry.durable) entry.settle(entry.refusal, position);
+      const asked = entry.durable ? LEVEL.durable : LEVEL.accepted;
+      if (entry.refusal === null ? asked <= level : asked === level) entry.settle(entry.refusal, position);
     }
   }
 
@@ -405,7 +412,7 @@ export class Connection {
     if (!this.saidGoodbye) {
       const detail = fault.offset === undefined ? null : { offset: fault.offset };
       const start = beginFrame(this.out, TYPE.error);
-      writeError(this.out, SCOPE.connection, 0, codeNumber(fault.code), fault.message.slice(0, MAX_MESSAGE_BYTES / 4), detail);
+      writeError(this.out, SCOPE.connection, 0, numberOf(fault.code), fault.message.slice(0, MAX_MESSAGE_BYTES / 4), detail);
       this.endFrame(start);
     }
     this.end(fault.code, fault.message, false);
@@ -420,7 +427,8 @@ export class Connection {
       code,
       message: message || known?.text || 'the connection was closed',
       remote,
-      retryable: known?.retryable ?? true,
+      // Without a code it was the network, or an end in order; a code that is not known is no reason to stay away (C-10).
+      retryable: known === undefined || isRetryable(code),
       retryAfterMs: typeof retryAfterMs === 'number' && retryAfterMs > 0 ? retryAfterMs : 0,
       welcomed: this.welcome !== null,
     });
@@ -491,7 +499,9 @@ export class Connection {
     this.writeControl();
     if (this.goodbyeDue !== null) return this.writeParting(this.goodbyeDue);
     while (this.out.at < OUTPUT_BYTES && this.lane.maySend) {
-      const wrote = this.requestsTurn ? this.writeRequest() || this.writeOperation() : this.writeOperation() || this.writeRequest();
+      const wrote = this.requestsTurn
+        ? this.writeRequest() || this.writeOperation()
+        : this.writeOperation() || this.writeRequest();
       if (!wrote) return;
       this.requestsTurn = !this.requestsTurn;
     }
@@ -504,7 +514,8 @@ export class Connection {
       this.endFrame(start);
     }
     this.creditDue.clear();
-    for (const request of this.cancelDue) this.writeNumber(request.what.kind === 'query' ? TYPE.cancel : TYPE.unsubscribe, request.id);
+    for (const request of this.cancelDue)
+      this.writeNumber(request.what.kind === 'query' ? TYPE.cancel : TYPE.unsubscribe, request.id);
     this.cancelDue.clear();
     if (this.pongDue !== null) {
       const start = beginFrame(this.out, TYPE.pong);
@@ -544,7 +555,8 @@ export class Connection {
 
   writeOperation() {
     const entry = this.outbox.at(this.inFlight);
-    if (entry === undefined || this.lastSent - this.lastDurable >= /** @type {any} */ (this.welcome).operationWindow) return false;
+    if (entry === undefined || this.lastSent - this.lastDurable >= /** @type {any} */ (this.welcome).operationWindow)
+      return false;
     const start = beginFrame(this.out, TYPE.operation);
     this.lastSent = this.outbox.numberOf(entry);
     entry.refusal = null;
@@ -582,9 +594,4 @@ export class Connection {
     this.sequence = nextSequence(this.sequence);
     return cost;
   }
-}
-
-/** @param {string} name */
-function codeNumber(name) {
-  return codeOf(name)?.number ?? 0;
 }

@@ -59,8 +59,8 @@ function capabilities(reader) {
   const at = reader.at;
   const list = reader.field();
   if (!Array.isArray(list) || list.some((name) => typeof name !== 'string')) reader.fail('invalid_value', at);
-  const fits = list.length <= MAX_CAPABILITIES && list.every((name) =>
-    new TextEncoder().encode(name).length <= MAX_CAPABILITY_BYTES);
+  const fits =
+    list.length <= MAX_CAPABILITIES && list.every((name) => new TextEncoder().encode(name).length <= MAX_CAPABILITY_BYTES);
   reader.check(fits && list.every((name, i) => i === 0 || compareKeys(list[i - 1], name) < 0), at);
   return list;
 }
@@ -193,17 +193,19 @@ function credit(reader) {
 }
 
 /** @type {Map<number, (reader: PayloadReader) => any>} */
-const READERS = new Map(/** @type {[number, (reader: PayloadReader) => any][]} */ ([
-  [TYPE.handshake, welcome],
-  [TYPE.queryResponse, queryResponse],
-  [TYPE.ack, ack],
-  [TYPE.error, error],
-  [TYPE.event, event],
-  [TYPE.ping, (/** @type {PayloadReader} */ reader) => ({ nonce: reader.u64() })],
-  [TYPE.pong, (/** @type {PayloadReader} */ reader) => ({ nonce: reader.u64(), clock: reader.u64() })],
-  [TYPE.goodbye, goodbye],
-  [TYPE.credit, credit],
-]));
+const READERS = new Map(
+  /** @type {[number, (reader: PayloadReader) => any][]} */ ([
+    [TYPE.handshake, welcome],
+    [TYPE.queryResponse, queryResponse],
+    [TYPE.ack, ack],
+    [TYPE.error, error],
+    [TYPE.event, event],
+    [TYPE.ping, (/** @type {PayloadReader} */ reader) => ({ nonce: reader.u64() })],
+    [TYPE.pong, (/** @type {PayloadReader} */ reader) => ({ nonce: reader.u64(), clock: reader.u64() })],
+    [TYPE.goodbye, goodbye],
+    [TYPE.credit, credit],
+  ]),
+);
 
 /** Whether a server sends messages of this type. @param {number} type */
 export function isServers(type) {

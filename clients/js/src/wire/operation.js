@@ -64,7 +64,9 @@ export function encodeBody(items, level) {
     throw error;
   }
   if (NUMBER_BYTES + out.at > MAX_PAYLOAD_BYTES) {
-    throw new BlazeError('input', 'payload_too_large', 'A batch takes at most 2 MiB encoded.', { advice: 'Split it over several batches.' });
+    throw new BlazeError('input', 'payload_too_large', 'A batch takes at most 2 MiB encoded.', {
+      advice: 'Split it over several batches.',
+    });
   }
   return out.copy();
 }

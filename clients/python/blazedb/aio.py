@@ -1,0 +1,376 @@
+"""The client for programs with an event loop of asyncio. It is the other client with awaits; what is said there holds here."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import threading
+import time
+import uuid
+from types import TracebackType
+from typing import (
+    Any,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Generic,
+    Iterable,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Type,
+    TypeVar,
+)
+
+from . import operations
+from .client import CALL_SECONDS, CLOSE_SECONDS, DEFAULT, DEFAULT_URL
+from .driver import Driver
+from .errors import BlazeError, TimedOut, Unreachable, again
+from .operations import Batch as Operations
+from .requests import DONE, Change, Query, Request, Watch
+from .session import CONNECTED, Outcome, Pending, Session, Status
+from .target import describe, parse
+from .values import Record
+
+
+async def connect(
+    url: str = DEFAULT_URL,
+    *,
+    timeout: Optional[float] = 10.0,
+    call_timeout: Optional[float] = CALL_SECONDS,
+    compress: bool = False,
+    heartbeat: float = 15.0,
+    give_up: Optional[float] = None,
+    tls: Optional[ssl.SSLContext] = None,
+    on_status: Callable[[Status], Any] = lambda status: None,
+) -> Client:
+    """Connects, and returns when the server said Welcome; the arguments are those of blazedb.connect."""
+    client = Client(url, call_timeout, compress, heartbeat, give_up, tls, on_status)
+    try:
+        await client.wait_connected(timeout)
+    except BaseException:
+        await client.abort()
+        raise
+    return client
+
+
+class Client:
+    """See ``connect``. It belongs to the event loop in which it was made."""
+
+    def __init__(
+        self,
+        url: str,
+        call_timeout: Optional[float],
+        compress: bool,
+        heartbeat: float,
+        give_up: Optional[float],
+        tls: Optional[ssl.SSLContext],
+        on_status: Callable[[Status], Any],
+    ) -> None:
+        self._target = parse(url)
+        self._lock = threading.RLock()
+        self._call_timeout = call_timeout
+        self._session = Session(
+            self._target.database,
+            heartbeat_ms=int(heartbeat * 1000),
+            compress=compress,
+            give_up=give_up,
+            on_status=on_status,
+            now=time.monotonic(),
+        )
+        self._driver = Driver(self._session, self._target, self._lock, tls, threaded=False)
+        self._session.wake = self._driver.wake
+        self._driver.start(asyncio.get_running_loop())
+
+    @property
+    def status(self) -> Status:
+        """Whether there is a connection, and if not, why and what comes next."""
+        return self._session.status
+
+    @property
+    def node(self) -> Optional[uuid.UUID]:
+        """The identity under which operations are numbered; None before the first Welcome."""
+        return self._session.node
+
+    async def wait_connected(self, timeout: Optional[float] = DEFAULT) -> None:
+        """Returns when there is a connection."""
+        limit = self._until(timeout)
+        while self._session.status.state != CONNECTED:
+            if self._session.ended:
+                raise again(self._session.status.error)
+            if not await _passed(self._session.on_change, limit):
+                error = self._session.status.error
+                why = f": {error}" if error else ""
+                raise Unreachable(f"no connection to {describe(self._target)} in time{why}")
+
+    async def close(self, timeout: Optional[float] = CLOSE_SECONDS) -> None:
+        """Ends orderly; what is not told after ``timeout`` gets the error Ended."""
+        self._session.close(time.monotonic())
+        try:
+            await asyncio.wait_for(self._driver.stopped(), timeout)
+        except asyncio.TimeoutError:
+            await self.abort()
+
+    async def abort(self) -> None:
+        """Ends at once: calls that wait get the error Ended."""
+        self._session.abort()
+        await self._driver.stopped()
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:
+        if kind is None:
+            await self.close()
+        else:
+            await self.abort()
+
+    # ---- writing ----
+
+    async def put(
+        self, collection: str, record: Mapping[str, Any], *, base: Optional[int] = None, timeout: Optional[float] = DEFAULT
+    ) -> uuid.UUID:
+        """Replaces or creates a record, durably, and returns its id: the record's own, or a new one."""
+        one = Operations()
+        identity = one.put(collection, record, base=base)
+        await self._commit(one, timeout)
+        return identity
+
+    async def insert(self, collection: str, record: Mapping[str, Any], *, timeout: Optional[float] = DEFAULT) -> uuid.UUID:
+        """Creates a record, durably, and returns its id; Refused (already_exists) where there is one."""
+        one = Operations()
+        identity = one.insert(collection, record)
+        await self._commit(one, timeout)
+        return identity
+
+    async def patch(
+        self,
+        collection: str,
+        id: uuid.UUID,
+        set: Optional[Mapping[str, Any]] = None,
+        unset: Sequence[str] = (),
+        *,
+        base: Optional[int] = None,
+        timeout: Optional[float] = DEFAULT,
+    ) -> None:
+        """Sets some fields of a record and takes others away; Refused (not_found) where there is none."""
+        await self._commit(Operations().patch(collection, id, set, unset, base=base), timeout)
+
+    async def delete(
+        self, collection: str, id: uuid.UUID, *, base: Optional[int] = None, timeout: Optional[float] = DEFAULT
+    ) -> None:
+        """Deletes a record; one that is not there is no fault."""
+        await self._commit(Operations().delete(collection, id, base=base), timeout)
+
+    async def drop(self, collection: str, *, timeout: Optional[float] = DEFAULT) -> None:
+        """Removes a collection and all its records."""
+        await self._commit(Operations().drop(collection), timeout)
+
+    def batch(self) -> Batch:
+        """A batch: fill it and commit, or use it in an ``async with``, which commits at its end."""
+        return Batch(self)
+
+    async def submit(self, batch: Operations, *, timeout: Optional[float] = DEFAULT) -> Ticket:
+        """Hands a batch in without waiting for its outcome; waits while the outbox is full."""
+        body = batch.body()
+        limit = self._until(timeout)
+        while not self._session.has_room() and not self._session.ended:
+            if not await _passed(self._session.on_room, limit):
+                raise TimedOut("the outbox stayed full: nothing was handed in")
+        return Ticket(self, self._session.submit(body))
+
+    async def _commit(self, batch: Operations, timeout: Optional[float]) -> Outcome:
+        return await _commit(self, batch, timeout)
+
+    # ---- reading ----
+
+    async def get(self, collection: str, id: uuid.UUID, *, timeout: Optional[float] = DEFAULT) -> Optional[Record]:
+        """A record, None where there is none."""
+        found = await self.get_many(collection, [id], timeout=timeout)
+        return found[0] if found else None
+
+    async def get_many(
+        self, collection: str, ids: Iterable[uuid.UUID], *, timeout: Optional[float] = DEFAULT
+    ) -> List[Record]:
+        """The records of these ids that exist, in the order of the ids, all from one snapshot."""
+        async with self._stream(operations.get_query(collection, ids), timeout) as records:
+            return [record async for record in records]
+
+    async def stats(self, collection: Optional[str] = None, *, timeout: Optional[float] = DEFAULT) -> List[Record]:
+        """How many records there are, by collection."""
+        async with self._stream(operations.stats_query(collection), timeout) as records:
+            return [record async for record in records]
+
+    def scan(
+        self,
+        collection: str,
+        *,
+        lower: Optional[uuid.UUID] = None,
+        upper: Optional[uuid.UUID] = None,
+        after: bool = False,
+        limit: Optional[int] = None,
+        reverse: bool = False,
+        timeout: Optional[float] = DEFAULT,
+    ) -> Stream[Record]:
+        """The records of a collection by rising ids, from one snapshot; ``timeout`` is for each step."""
+        return self._stream(operations.scan_query(collection, lower, upper, after, limit, reverse), timeout)
+
+    def watch(
+        self, collection: str, *, start: operations.Start = "now", mode: str = "all", timeout: Optional[float] = None
+    ) -> WatchStream:
+        """Changes as they happen, each once and in order, over lost connections too; ``timeout`` is for each step."""
+        stream = WatchStream(self, operations.watch_request(collection, start, mode), timeout)
+        self._session.ask(stream._request)
+        return stream
+
+    def _stream(self, query: Query, timeout: Optional[float]) -> Stream[Record]:
+        stream: Stream[Record] = Stream(self, query, self._call_timeout if timeout is DEFAULT else timeout)
+        self._session.ask(query)
+        return stream
+
+    def _until(self, timeout: Optional[float]) -> Optional[float]:
+        seconds = self._call_timeout if timeout is DEFAULT else timeout
+        return None if seconds is None else time.monotonic() + seconds
+
+
+class Ticket:
+    """An operation that was handed in. It can be awaited."""
+
+    __slots__ = ("_client", "_pending")
+
+    def __init__(self, client: Client, pending: Pending) -> None:
+        self._client = client
+        self._pending = pending
+
+    @property
+    def done(self) -> bool:
+        """Whether the outcome is known."""
+        return self._pending.done
+
+    async def result(self, timeout: Optional[float] = DEFAULT) -> Outcome:
+        """The outcome once it is durable. TimedOut says whether it may still take effect: its ``pending`` is this ticket."""
+        pending = self._pending
+        if not pending.done and not await _passed(pending.on_done, self._client._until(timeout)):
+            if self.withdraw():
+                raise TimedOut("not sent in time, and taken back: it had no effect")
+            if not pending.done:
+                raise TimedOut("sent, but not known to be durable in time: it may still take effect; wait for .pending", self)
+        if pending.outcome is None:
+            raise again(pending.error)
+        return pending.outcome
+
+    def __await__(self) -> Any:
+        return self.result().__await__()
+
+    def withdraw(self) -> bool:
+        """Takes the operation back if it was never sent: True, and it had no effect. Otherwise its outcome will come."""
+        return self._client._session.withdraw(self._pending)
+
+
+class Batch(Operations):
+    """Operations of a client that take effect together or not at all."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__()
+        self._client = client
+
+    async def commit(self, timeout: Optional[float] = DEFAULT) -> Outcome:
+        """Sends the batch and returns when it is durable."""
+        return await _commit(self._client, self, timeout)
+
+    async def submit(self, timeout: Optional[float] = DEFAULT) -> Ticket:
+        """Sends the batch without waiting for its outcome."""
+        return await self._client.submit(self, timeout=timeout)
+
+    async def __aenter__(self) -> Batch:
+        return self
+
+    async def __aexit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:
+        if kind is None and len(self):
+            await self.commit()
+
+
+Item = TypeVar("Item")
+
+
+class Stream(AsyncIterator[Item], Generic[Item]):
+    """What a request tells, item by item. ``close`` (or leaving an ``async with``, or dropping it) cancels what is left."""
+
+    def __init__(self, client: Client, request: Request, timeout: Optional[float]) -> None:
+        self._client = client
+        self._request = request
+        self._timeout = timeout
+
+    def __aiter__(self) -> Stream[Item]:
+        return self
+
+    async def __anext__(self) -> Item:
+        return await self.next(self._timeout)
+
+    async def next(self, timeout: Optional[float] = None) -> Item:
+        """The next item; TimedOut after ``timeout`` seconds, and it can be asked for again."""
+        limit = None if timeout is None else time.monotonic() + timeout
+        while True:
+            item = self._poll()
+            if item is DONE:
+                raise StopAsyncIteration
+            if item is not None:
+                return item  # type: ignore[no-any-return]
+            if not await _passed(self._request.on_progress, limit):
+                raise TimedOut("nothing came in time")
+
+    def _poll(self) -> Any:
+        try:
+            return self._request.poll()
+        except BlazeError as error:
+            if error is self._request.error:
+                raise again(error) from None
+            raise
+
+    def close(self) -> None:
+        """Cancels what is left."""
+        self._client._session.cancel(self._request)
+
+    async def __aenter__(self) -> Stream[Item]:
+        return self
+
+    async def __aexit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not self._request.over and self._request.session is not None:
+            self._client._session.forget(self._request)
+
+
+class WatchStream(Stream[Change]):
+    """The changes that a watch tells."""
+
+    _request: Watch
+
+    @property
+    def position(self) -> Optional[bytes]:
+        """Where to start another watch that goes on after the last change that this one handed on."""
+        return self._request.position
+
+
+async def _commit(client: Client, batch: Operations, timeout: Optional[float]) -> Outcome:
+    """Hands in and waits, both within the one time."""
+    limit = client._until(timeout)
+    ticket = await client.submit(batch, timeout=timeout)
+    return await ticket.result(None if limit is None else max(0.0, limit - time.monotonic()))
+
+
+async def _passed(register: Callable[[Callable[[], Any]], Any], limit: Optional[float]) -> bool:
+    """Waits until what was registered is called back."""
+    future = asyncio.get_running_loop().create_future()
+    register(lambda: None if future.done() else future.set_result(None))
+    waiting: Awaitable[None] = future
+    if limit is None:
+        await waiting
+        return True
+    try:
+        await asyncio.wait_for(waiting, max(0.0, limit - time.monotonic()))
+    except asyncio.TimeoutError:
+        return False
+    return True

@@ -1,0 +1,4 @@
+//! See `blazedb::log::fuzzing::capture`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| blazedb::log::fuzzing::capture(data));

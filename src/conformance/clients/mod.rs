@@ -1,0 +1,18 @@
+//! The cases of a client: the tester plays a server, and a program drives the client under test.
+
+mod driver;
+mod host;
+mod play;
+mod rules;
+
+use super::case::Case;
+pub(super) use play::Stage;
+
+/// All of them, in the order of reports.
+pub(super) fn all() -> impl Iterator<Item = Case<Stage>> {
+    [operations::CASES, requests::CASES, connections::CASES].into_iter().flatten().copied()
+}
+
+mod connections;
+mod operations;
+mod requests;
