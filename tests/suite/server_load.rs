@@ -131,11 +131,13 @@ impl Writer {
         let end = limit.map(|limit| self.acknowledged + self.pending.len() as u64 + limit);
         loop {
             let sent = self.acknowledged + self.pending.len() as u64;
-            if (self.pending.len() as u64) < IN_FLIGHT && end.is_none_or(|end| sent < end) {
+            // The end may have come with an outcome; others may lie before it.
+            let is_closed = caller.connection.is_closed();
+            if !is_closed && (self.pending.len() as u64) < IN_FLIGHT && end.is_none_or(|end| sent < end) {
                 let acts = self.transaction(&mut newest);
                 caller.submit(&body(COLLECTION, &acts));
                 self.pending.push_back(acts);
-            } else if self.pending.is_empty() {
+            } else if self.pending.is_empty() && !is_closed {
                 break;
             } else {
                 let outcome = match caller.outcome() {
