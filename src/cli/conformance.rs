@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use clap::Subcommand;
 
-use super::connect::runtime;
+use super::connect::{Target, dialer, runtime};
 use super::{ExitStatus, Failure};
 use crate::conformance::{self, ClientStage, Exclusions, Report, Restart, Selection, Title};
 use crate::transport::Url;
@@ -93,6 +93,7 @@ Exit status: 0 when nothing failed that is not excluded, 1 when something did.";
 const SERVER_EXAMPLES: &str = "\
 Examples:
   blazedb conformance server --target blaze://127.0.0.1:25293/main
+  blazedb conformance server --target 'wss://db.example.org/blaze?db=test' --ca authority.pem
   blazedb conformance server --list
   blazedb conformance server --only frame. --only credit.work.returns --verbose
   blazedb conformance server --exclude known.tsv --junit results.xml --slow
@@ -109,20 +110,22 @@ Examples:
 Exit status: 0 when nothing failed that is not excluded, 1 when something did.";
 
 /// Runs the command.
-pub(super) fn run(args: Args) -> Result<(), Failure> {
+pub(super) fn run(target: &Target, args: Args) -> Result<(), Failure> {
     match args.role {
-        Role::Server(args) => check_server(args),
+        Role::Server(args) => check_server(target, args),
         Role::Client(args) => check_client(args),
     }
 }
 
-fn check_server(args: ServerArgs) -> Result<(), Failure> {
+fn check_server(global: &Target, args: ServerArgs) -> Result<(), Failure> {
     if args.choices.list {
         return list(conformance::server_cases());
     }
     let url: Url = args.target.parse().map_err(|error| Failure::usage(format_args!("--target: {error}")))?;
+    let server = dialer(global, &url);
     let selection = selection(&args.choices, args.slow, conformance::server_cases())?;
-    let report = runtime()?.block_on(conformance::check_server(&url, args.restart.map(restart), &selection));
+    let report =
+        runtime()?.block_on(conformance::check_server(&server, args.restart.map(restart), &selection));
     tell(&report.map_err(|error| Failure::Status(ExitStatus::Unreachable, error.to_string()))?, &args.choices)
 }
 

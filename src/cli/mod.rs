@@ -209,7 +209,7 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::Frames(args) => frames::run(&args),
         Command::Proxy(args) => proxy::run(&args),
         Command::Bench(args) => bench::run(&cli.target, args),
-        Command::Conformance(args) => conformance::run(args),
+        Command::Conformance(args) => conformance::run(&cli.target, args),
         Command::Serve(args) => serve::run(args),
         Command::Verify(args) => verify::run(&args),
         Command::Demo(args) => demo::run(args),

@@ -13,8 +13,6 @@ pub(super) type Running = Pin<Box<dyn Future<Output = Verdict> + Send>>;
 pub(super) enum Needs {
     /// Nothing.
     Nothing,
-    /// A stream that may be cut anywhere: over WebSocket frames come whole (P-2.1).
-    Bytes,
     /// Time: half a minute and more.
     Time,
     /// A command that kills the server and starts it again.

@@ -13,7 +13,6 @@
 
 mod case;
 mod clients;
-mod dial;
 mod exclusions;
 mod failure;
 mod fields;

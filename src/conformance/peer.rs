@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::dial::Stream;
 use super::failure::{Failure, Verdict, ensure, same};
 use super::fields::{FRAME_BYTES, Fields, REQUIRES_ACK, SEQUENCES, frame, kind};
 use super::hello::Hello;
@@ -14,13 +13,14 @@ use super::limits::{PATIENCE, READ_BYTES, deadline};
 use super::rules::Rules;
 use super::said::{Complaint, Greeting, Said};
 use super::target::Target;
+use crate::transport::Stream;
 use crate::wire::message::{Ack, AckLevel};
-use crate::wire::{ErrorCode, Flags, FrameBuffer, Message, Subject, decompress};
+use crate::wire::{ErrorCode, Flags, FrameBuffer, FrameError, Message, Subject, decompress};
 
 /// One connection of a case.
 pub(super) struct Peer {
-    reading: ReadHalf<Box<dyn Stream>>,
-    writing: WriteHalf<Box<dyn Stream>>,
+    reading: ReadHalf<Stream>,
+    writing: WriteHalf<Stream>,
     buffer: FrameBuffer,
     pub(super) rules: Rules,
     /// The sequence of the next frame.
@@ -48,7 +48,7 @@ impl Peer {
         Ok(Self::over(target.dial().await?))
     }
 
-    fn over(stream: Box<dyn Stream>) -> Self {
+    fn over(stream: Stream) -> Self {
         let (reading, writing) = tokio::io::split(stream);
         Self {
             reading,
@@ -298,6 +298,26 @@ impl Peer {
         loop {
             if self.next("the end of the connection").await? == Said::End {
                 return Ok(());
+            }
+        }
+    }
+
+    /// Whether the server answered by what is no frame of BLAZE.
+    pub(super) fn hears_another_protocol(&mut self) -> bool {
+        matches!(self.buffer.next_frame(), Err(FrameError::BadMagic))
+    }
+
+    /// The server must end the stream, whatever it says before.
+    pub(super) async fn hangs_up(&mut self) -> Verdict {
+        let deadline = deadline(PATIENCE);
+        let mut bytes = vec![0; READ_BYTES];
+        loop {
+            match timeout_at(deadline, self.reading.read(&mut bytes)).await {
+                Err(_) => {
+                    return Err(Failure::new("the server keeps a stream that is none of its protocols'"));
+                }
+                Ok(Ok(1..)) => {}
+                Ok(_) => return Ok(()),
             }
         }
     }

@@ -17,7 +17,7 @@ use super::peer::Peer;
 use super::report::{Finding, Line, Report};
 use super::servers;
 use super::target::{Restart, Target};
-use crate::transport::Url;
+use crate::transport::Dialer;
 
 /// Which cases are run.
 #[derive(Debug, Clone, Default)]
@@ -58,17 +58,18 @@ pub fn client_cases() -> impl Iterator<Item = Title> {
     clients::all().map(|case| case.title)
 }
 
-/// Runs the cases of a server against the one at `url`, and drops what they wrote. `restart` kills it and starts it again.
+/// Runs the cases of a server against the one that `server` connects to, and drops what they wrote. `restart` kills it and
+/// starts it again.
 ///
 /// # Errors
 /// [`Failure`] where nobody answers as a server of BLAZE at all.
 pub async fn check_server(
-    url: &Url,
+    server: &Dialer,
     restart: Option<Restart>,
     selection: &Selection,
 ) -> Result<Report, Failure> {
     let start = Instant::now();
-    let target = Target::new(url.clone(), restart);
+    let target = Target::new(server, restart)?;
     Peer::welcome(&target).await?;
     let cases: Vec<Case<Target>> = servers::all().filter(|case| selection.names(case.title.id)).collect();
     let can_restart = target.restart.is_some();

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::dial::{Stream, dial};
 use super::failure::Failure;
-use crate::transport::Url;
+use crate::transport::{ConnectError, Dialer, Stream, Url};
 
 /// What kills the server and starts it again, at the same address over the same data.
 pub type Restart = Arc<dyn Fn() -> io::Result<()> + Send + Sync>;
@@ -18,6 +17,7 @@ pub const PREFIX: &str = "conformance_";
 #[derive(Clone)]
 pub(super) struct Target {
     pub(super) url: Url,
+    dialer: Dialer,
     pub(super) restart: Option<Restart>,
     /// The collections that were named, to be dropped at the end.
     named: Arc<Mutex<BTreeSet<String>>>,
@@ -27,18 +27,20 @@ pub(super) struct Target {
 }
 
 impl Target {
-    pub(super) fn new(url: Url, restart: Option<Restart>) -> Self {
+    pub(super) fn new(server: &Dialer, restart: Option<Restart>) -> Result<Self, ConnectError> {
         let run = uuid::Uuid::new_v4().simple().to_string();
         let run = run.get(..8).unwrap_or_default().to_owned();
-        Self { url, restart, named: Arc::default(), run, case: "" }
+        // What is read from files is read once, and not for each of a thousand connections.
+        let dialer = server.clone().prepared()?;
+        Ok(Self { url: server.url().clone(), dialer, restart, named: Arc::default(), run, case: "" })
     }
 
     pub(super) fn for_case(&self, case: &'static str) -> Self {
         Self { case, ..self.clone() }
     }
 
-    pub(super) async fn dial(&self) -> Result<Box<dyn Stream>, Failure> {
-        dial(&self.url).await
+    pub(super) async fn dial(&self) -> Result<Stream, Failure> {
+        Ok(self.dialer.clone().dial().await?)
     }
 
     /// A collection of this case alone.

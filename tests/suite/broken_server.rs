@@ -5,7 +5,7 @@ use blazedb::conformance::{Report, check_server};
 use blazedb::transport::Url;
 
 use super::broken_relay::{Fault, relay};
-use super::conformance::{block_on, only};
+use super::conformance::{block_on, only, to};
 use super::server_kit::Process;
 
 /// Each fault, and the cases of which at least one must fail by it: those whose clauses it breaks.
@@ -53,7 +53,7 @@ const FAULTS: &[(Fault, &[&str])] = &[
 
 async fn run(server: &Process, fault: Fault, cases: &[&str]) -> Report {
     let address = relay(server.address, fault).await;
-    check_server(&Url::from(address), None, &only(cases)).await.unwrap()
+    check_server(&to(Url::from(address)), None, &only(cases)).await.unwrap()
 }
 
 #[test]

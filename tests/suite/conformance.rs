@@ -11,10 +11,11 @@ use blazedb::client::{Client, Options};
 use blazedb::conformance::{
     self, ClientStage, Exclusions, Finding, Report, Restart, Selection, check_client, check_server,
 };
-use blazedb::transport::Url;
+use blazedb::transport::{Dialer, Url};
 use tokio::runtime::Builder;
 
 use super::command;
+use super::doors::{House, Way};
 use super::server_kit::Process;
 
 pub(crate) fn path(relative: &str) -> PathBuf {
@@ -24,6 +25,11 @@ pub(crate) fn path(relative: &str) -> PathBuf {
 /// Runs on a thread of its own: the server and the client under test are other processes.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+/// What connects to a server of the tests.
+pub(crate) fn to(url: Url) -> Dialer {
+    Dialer::new(url, None)
 }
 
 pub(crate) fn only(ids: &[&str]) -> Selection {
@@ -84,17 +90,41 @@ fn every_case_names_clauses_that_exist() {
     assert!(ids.len() - count("client.") >= 150 && count("client.") >= 60, "{} cases", ids.len());
 }
 
-#[test]
-fn our_server_passes() {
-    let server = Process::start_with(&["--memory"]);
-    let url = Url::from(server.address);
-    is_clean(&block_on(check_server(&url, None, &Selection::default())).unwrap());
+/// Every case over one of the ways in, against the real binary; what the cases wrote is dropped.
+fn our_server_passes(way: Way) {
+    let house = House::open();
+    let url = house.url(way);
+    is_clean(&block_on(check_server(&to(url.clone()), None, &Selection::default())).unwrap());
     let left = block_on(async {
         let client = Client::connect(&url, Options::default()).await.unwrap();
         client.stats(None).await.unwrap()
     });
     assert!(left.is_empty(), "what it wrote is not dropped");
-    server.stop();
+}
+
+#[test]
+fn our_server_passes_over_tcp() {
+    our_server_passes(Way::Tcp);
+}
+
+#[test]
+fn our_server_passes_over_tls() {
+    our_server_passes(Way::Tls);
+}
+
+#[test]
+fn our_server_passes_over_a_unix_socket() {
+    our_server_passes(Way::Unix);
+}
+
+#[test]
+fn our_server_passes_over_websocket() {
+    our_server_passes(Way::Web);
+}
+
+#[test]
+fn our_server_passes_over_websocket_under_tls() {
+    our_server_passes(Way::WebTls);
 }
 
 /// The operations of a node that comes back wait for nobody: they are durable already, and nothing else wakes their
@@ -105,7 +135,7 @@ fn repeated_operations_are_acknowledged_at_once() {
     let cases =
         only(&["resume.repeated", "resume.unsent", "resume.level", "resume.window", "operation.visible"]);
     for _ in 0..3 {
-        is_clean(&block_on(check_server(&Url::from(server.address), None, &cases)).unwrap());
+        is_clean(&block_on(check_server(&to(Url::from(server.address)), None, &cases)).unwrap());
     }
 }
 
@@ -122,7 +152,8 @@ fn our_server_passes_when_it_is_killed() {
         *running = Some(Process::start_at(&address.to_string(), &["--data-dir", &data]));
         Ok(())
     });
-    let report = block_on(check_server(&Url::from(address), Some(restart), &only(&["durable."]))).unwrap();
+    let report =
+        block_on(check_server(&to(Url::from(address)), Some(restart), &only(&["durable."]))).unwrap();
     is_clean(&report);
     assert!(report.lines.iter().all(|line| line.finding == Finding::Passed), "{}", report.text(true));
 }
@@ -132,7 +163,7 @@ fn exclusions_are_held_to_what_they_say() {
     let server = Process::start_with(&["--memory"]);
     let exclusions = Exclusions::parse("ping.nonce\tit is said to fail", |_| true).unwrap();
     let selection = Selection { exclusions, ..only(&["ping."]) };
-    let report = block_on(check_server(&Url::from(server.address), None, &selection)).unwrap();
+    let report = block_on(check_server(&to(Url::from(server.address)), None, &selection)).unwrap();
     assert!(!report.is_clean());
     assert!(report.text(false).contains("is excluded, but passes"), "{}", report.text(false));
 }

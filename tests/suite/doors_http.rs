@@ -9,6 +9,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use super::server_attacks::{hello, last_words, types};
+use super::server_crowds::resident_kib;
 use super::server_kit::{Act, Caller, PATIENCE, Process, body, command, record};
 
 /// An answer: its status, its headers in small letters, its body.
@@ -208,8 +209,8 @@ fn upgrade(headers: &str) -> String {
     )
 }
 
-/// Asks for a WebSocket, and answers the head of what the server says.
-fn try_upgrade(address: SocketAddr, request: &str) -> String {
+/// Asks for a WebSocket; the connection, and the head of what the server says.
+fn upgraded(address: SocketAddr, request: &str) -> (TcpStream, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
@@ -219,7 +220,11 @@ fn try_upgrade(address: SocketAddr, request: &str) -> String {
         stream.read_exact(&mut byte).unwrap();
         head.push(byte[0]);
     }
-    String::from_utf8(head).unwrap().to_ascii_lowercase()
+    (stream, String::from_utf8(head).unwrap().to_ascii_lowercase())
+}
+
+fn try_upgrade(address: SocketAddr, request: &str) -> String {
+    upgraded(address, request).1
 }
 
 #[test]
@@ -283,16 +288,7 @@ fn faults_inside_a_websocket_have_their_close_codes() {
         ("a message without end", endless, Some(1009)),
         ("garbage in a message", masked(0x82, &[7; 300]), None),
     ] {
-        let mut stream = TcpStream::connect(server.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.write_all(upgrade("Sec-WebSocket-Protocol: blaze.v1\r\n").as_bytes()).unwrap();
-        stream.write_all(&[]).unwrap();
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            stream.read_exact(&mut byte).unwrap();
-            head.push(byte[0]);
-        }
+        let (mut stream, _) = upgraded(server.address, &upgrade("Sec-WebSocket-Protocol: blaze.v1\r\n"));
         stream.write_all(&bytes).unwrap();
         let start = Instant::now();
         let (words, _) = last_words(stream);
@@ -312,6 +308,44 @@ fn faults_inside_a_websocket_have_their_close_codes() {
         }
         assert!(honest.is_well(), "{what}");
     }
+}
+
+/// Pings are answered by the last one's Pong, however many come, and move no deadline: a flood costs the server nothing that
+/// stays, and ends with the handshake that it never made.
+#[test]
+fn a_flood_of_pings_gets_few_pongs() {
+    let server = Process::start_with(&["--memory"]);
+    let mut honest = Caller::new(server.address);
+    assert!(honest.is_well());
+    let before = resident_kib(&server);
+    let start = Instant::now();
+    let (mut stream, _) = upgraded(server.address, &upgrade("Sec-WebSocket-Protocol: blaze.v1\r\n"));
+    let mut pongs = stream.try_clone().unwrap();
+    // 125 bytes each, the most that a ping may have.
+    let mut ping = vec![0x89, 0x80 | 125, 0, 0, 0, 0];
+    ping.extend([b'p'; 125]);
+    let flood = ping.repeat(10_000);
+    let flooding = std::thread::spawn(move || {
+        let mut rounds = 0_u32;
+        while start.elapsed() < PATIENCE && stream.write_all(&flood).is_ok() {
+            rounds += 1;
+        }
+        rounds
+    });
+    while !flooding.is_finished() {
+        assert!(honest.is_well());
+        // Each of its records is 4 KiB of log, in memory here.
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(start.elapsed() < Duration::from_millis(8_500), "{:?}", start.elapsed());
+    assert!(flooding.join().unwrap() > 1);
+    let grown = resident_kib(&server).saturating_sub(before);
+    assert!(grown < 8 << 10, "{grown} KiB");
+    // What it did not read meanwhile is no more than sockets hold.
+    let mut words = Vec::new();
+    let _ = pongs.read_to_end(&mut words);
+    assert!(words.len() < 16 << 20, "{} bytes of answers", words.len());
+    assert!(honest.is_well());
 }
 
 /// An address of this machine that others can reach; it is the one that a packet to elsewhere would come from.

@@ -265,3 +265,25 @@ withServer('the README begins with lines that work', async (_client, server) => 
   assert.match(stdout, /votes: 6/);
   assert.match(stdout, /^put \{/m);
 });
+
+withServer('close waits for what was handed in, over a restart of the server too', async (client, server) => {
+  await client.put('notes', { n: 0 });
+  await server.kill();
+  const late = client.put('notes', { n: 1 });
+  const closed = client.close();
+  await assert.rejects(client.put('notes', { n: 2 }), { kind: 'ended' });
+  await server.start();
+  await late;
+  await closed;
+  assert.equal(client.state, 'ended');
+  const other = await connect(server.url);
+  assert.deepEqual((await other.scan('notes').toArray()).map(({ n }) => n), [0, 1]);
+  await other.close();
+
+  await server.kill();
+  const lost = open(server.url);
+  const never = lost.put('notes', { n: 3 });
+  const told = assert.rejects(never, { kind: 'ended' });
+  await lost.close({ timeoutMs: 100 });
+  await told;
+});

@@ -370,7 +370,8 @@ class Connection:
             raise _violation("identity_expired", f"the server knows {welcome.node_decided} operations of this node")
 
     def _on_ack(self, ack: messages.Ack, cost: int, now: float, happened: List[Happening]) -> None:
-        if ack.lane != messages.LANE_WORK or not self._acked[ack.level] <= ack.number <= self._last_sent:
+        least = max(self._acked[ack.level], self._durable)
+        if ack.lane != messages.LANE_WORK or not least <= ack.number <= self._last_sent:
             raise _violation("impossible_ack", f"an Ack of {ack.number}, of {self._last_sent} sent")
         self._acked[ack.level] = ack.number
         self._covered = max(self._covered, ack.number)

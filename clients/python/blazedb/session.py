@@ -371,6 +371,7 @@ class Session:
         self._make_room()
 
     def _told(self, request: Request, event: happenings.Told) -> None:
+        self._attempts = 0
         if event.event.kind == messages.RESET:
             del self._running[event.request]
         again = request.told(event.event, event.cost)

@@ -1,8 +1,10 @@
 """What the tests share: a real server that can be killed, and a stub that plays one from a script."""
 
+import contextlib
 import os
 import pathlib
 import queue
+import random
 import re
 import shutil
 import signal
@@ -180,3 +182,49 @@ class Stub:
         test.assertFalse(self.thread.is_alive(), "the script did not come to its end")
         if not self.faults.empty():
             raise self.faults.get()
+
+
+class Cutter:
+    """A relay that cuts each connection after a random number of bytes of either direction."""
+
+    def __init__(self, port, seed, most):
+        self.target = port
+        self.chance = random.Random(seed)
+        self.most = most
+        self.connections = 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._run, daemon=True).start()
+
+    @property
+    def url(self):
+        return f"blaze://127.0.0.1:{self.port}/main"
+
+    def _run(self):
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self.listener.accept()
+                far = socket.create_connection(("127.0.0.1", self.target))
+                self.connections += 1
+                lengths = [self.chance.randint(200, self.most) for _ in range(2)]
+                threading.Thread(target=self._relay, args=(near, far, lengths), daemon=True).start()
+
+    def _relay(self, near, far, lengths):
+        with near, far:
+            back = threading.Thread(target=self._carry, args=(far, near, lengths[1]), daemon=True)
+            back.start()
+            self._carry(near, far, lengths[0])
+            back.join()
+
+    @staticmethod
+    def _carry(source, sink, length):
+        with contextlib.suppress(OSError):
+            while length:
+                data = source.recv(min(65_536, length))
+                if not data:
+                    break
+                sink.sendall(data)
+                length -= len(data)
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)

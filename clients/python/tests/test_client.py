@@ -13,7 +13,7 @@ import unittest
 import uuid
 
 import blazedb
-from blazedb import aio, encoding, messages, session, target
+from blazedb import aio, encoding, frames, messages, operations, session, target
 from blazedb.errors import NUMBERS
 
 from .support import CERTIFICATE, NODE, Stub, position
@@ -376,6 +376,25 @@ class Connecting(unittest.TestCase):
                 self.assertEqual(over.attempt_at, 100.0 + waits[-1])
             bounds = [min(session.LAST_WAIT_SECONDS, 0.25 * 2**attempt) for attempt in range(12)]
             self.assertEqual(waits, [bound * chance for bound in bounds])
+
+    def test_waits_begin_small_again_after_a_connection_that_told_something(self):
+        def frame(sequence, message):
+            kind, payload = messages.encode(message)
+            return frames.encode(kind, 0, sequence, payload)
+
+        welcome = messages.Welcome(1, 0, 9, 15_000, 9, 9_999, 0, 0, 9, 1, position(1), NODE, NODE, "", ())
+        for told, expected in ((False, 8.0), (True, 0.25)):
+            over = session.Session("main", jitter=lambda: 1.0)
+            over.ask(operations.watch_request("notes", "now", "all"))
+            for _ in range(5):
+                over.unreachable(blazedb.BlazeError("no"), 1.0)
+            over.connected(1.0)
+            over.receive(frame(0, welcome), 1.0)
+            over.output(1.0)
+            if told:
+                over.receive(frame(1, messages.Event(1, messages.CAUGHT_UP, position(1))), 1.0)
+            over.lost("cut", 1.0)
+            self.assertEqual(over.status.retry_in, expected)
 
     def test_urls(self):
         for url, expected in (

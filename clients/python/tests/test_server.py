@@ -15,7 +15,7 @@ import unittest
 import blazedb
 from blazedb import aio
 
-from .support import RealServer, binary
+from .support import Cutter, RealServer, binary
 
 
 class Server(unittest.TestCase):
@@ -87,6 +87,39 @@ class Server(unittest.TestCase):
         self.assertEqual(len(told), len(acknowledged), "none is told twice")
         places = [change.seq for change in told]
         self.assertEqual(places, sorted(set(places)))
+
+    def test_cut_at_any_byte(self):
+        """A load and a watch over connections that are cut at random: each record once, each change once and in order."""
+        relay = Cutter(self.server.port, seed=5, most=100_000)
+        self.addCleanup(relay.listener.close)
+        acknowledged = {}
+        told = []
+        with blazedb.connect(relay.url, timeout=30, call_timeout=60) as db:
+            watch = db.watch("log", start="snapshot", timeout=60)
+            under_way = collections.deque()
+            number = 0
+            begun = time.monotonic()
+            while time.monotonic() < begun + 3 or under_way:
+                if time.monotonic() < begun + 3 and len(under_way) < 32:
+                    batch = db.batch()
+                    identity = batch.insert("log", {"number": number, "text": "x" * (number * 37 % 2000)})
+                    under_way.append((identity, number, batch.submit()))
+                    number += 1
+                    continue
+                identity, value, ticket = under_way.popleft()
+                ticket.result()
+                acknowledged[identity] = value
+            with self.assertRaises(blazedb.TimedOut):
+                while True:
+                    change = watch.next(60 if len(told) < len(acknowledged) else 1)
+                    if change.kind == "put":
+                        told.append(change)
+        self.assertGreater(relay.connections, 10)
+        self.assertEqual({change.id: change.record["number"] for change in told}, acknowledged)
+        places = [change.seq for change in told]
+        self.assertEqual(places, sorted(set(places)))
+        with blazedb.connect(self.server.url) as db:
+            self.assertEqual({row["id"]: row["number"] for row in db.scan("log")}, acknowledged)
 
     def kill_three_times(self):
         for _ in range(3):

@@ -30,8 +30,8 @@ cases! { Target:
     "handshake.first" "Anything but a Hello, Goodbye or Error at first is unexpected_message" "C-2.1 P-2.9" Nothing first;
     "handshake.goodbye" "A Goodbye in the place of a Hello ends the connection in order" "C-2.2 C-11.2" Nothing goodbye_first;
     "handshake.error" "An Error in the place of a Hello ends the connection" "C-2.2 C-1.4" Nothing error_first;
-    "handshake.silence" "A client that says nothing is told handshake_timeout after 5 s" "C-9.1 P-10.3" Bytes silence;
-    "handshake.trickle" "A client that sends a byte now and then gets no more time" "C-9.1" Bytes trickle;
+    "handshake.silence" "A client that says nothing is told handshake_timeout after 5 s" "C-9.1 P-10.3" Nothing silence;
+    "handshake.trickle" "A client that sends a byte now and then gets no more time" "C-9.1" Nothing trickle;
     "handshake.gone" "A client that hangs up before its Hello disturbs nobody" "C-1.1" Nothing gone;
 }
 

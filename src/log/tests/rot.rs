@@ -165,7 +165,12 @@ fn random_damage_over_several_segments_is_noticed() {
 }
 
 pub(super) fn damage(fs: &SimFs, sound: &[(String, Vec<u8>)], kind: usize, seeded: &mut Seeded) {
-    let (name, bytes) = &sound[seeded.choose(sound.len())];
+    // What earlier damage left too short has nothing more to lose.
+    let sound: Vec<&(String, Vec<u8>)> = sound.iter().filter(|(_, bytes)| bytes.len() >= BLOCK).collect();
+    if sound.is_empty() {
+        return;
+    }
+    let (name, bytes) = sound[seeded.choose(sound.len())];
     let sector_bytes = [512, BLOCK][seeded.choose(2)];
     let sector = seeded.choose(bytes.len() / sector_bytes) * sector_bytes;
     let mut damaged = bytes.clone();
@@ -179,7 +184,7 @@ pub(super) fn damage(fs: &SimFs, sound: &[(String, Vec<u8>)], kind: usize, seede
         2 => place.iter_mut().for_each(|byte| *byte = seeded.next() as u8),
         3 => {
             // The sector holds what another, of this file or another, should hold.
-            let (_, from) = &sound[seeded.choose(sound.len())];
+            let (_, from) = sound[seeded.choose(sound.len())];
             let at = seeded.choose(from.len() / sector_bytes) * sector_bytes;
             place.copy_from_slice(&from[at..at + sector_bytes]);
         }

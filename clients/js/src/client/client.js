@@ -290,7 +290,8 @@ export class Client extends EventTarget {
   }
 
   checkOpen() {
-    if (this.closing || this.state === 'ended') throw this.error ?? new BlazeError('ended', 0, 'The client was closed.');
+    if (this.state === 'ended' && this.error !== null) throw this.error;
+    if (this.closing || this.state === 'ended') throw new BlazeError('ended', 0, 'The client was closed.');
   }
 
   /** @param {Answer | Subscription} question */

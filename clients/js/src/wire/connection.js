@@ -250,20 +250,20 @@ export class Connection {
 
   /** @param {import('./messages.js').Ack} ack */
   takeAck({ lane, level, number, position }) {
-    if (lane !== 0 || number > this.lastSent || number < this.acked[level] || number < this.hello.oldestUnacked) {
-      throw new ProtocolFault('impossible_ack');
-    }
+    const least = Math.max(this.acked[level], this.acked[LEVEL.durable], this.hello.oldestUnacked);
+    if (lane !== 0 || number > this.lastSent || number < least) throw new ProtocolFault('impossible_ack');
     this.acked[level] = Number(number);
-    if (level === LEVEL.accepted) this.tellAccepted(number, position);
-    else if (level === LEVEL.durable) this.tellDurable(number, position);
+    if (level === LEVEL.durable) this.tellDurable(number, position);
+    else this.tellEarly(level, number, position);
   }
 
-  /** @param {number | bigint} number @param {string} position */
-  tellAccepted(number, position) {
+  /** What an Ack of another level than durable makes final (C-5.6). @param {number} level @param {number | bigint} number @param {string} position */
+  tellEarly(level, number, position) {
     for (let i = 0; i < this.inFlight; i++) {
       const entry = this.outbox.at(i);
       if (entry === undefined || entry.number > number) return;
-      if (!entry.durable) entry.settle(entry.refusal, position);
+      const asked = entry.durable ? LEVEL.durable : LEVEL.accepted;
+      if (entry.refusal === null ? asked <= level : asked === level) entry.settle(entry.refusal, position);
     }
   }
 
@@ -427,8 +427,8 @@ export class Connection {
       code,
       message: message || known?.text || 'the connection was closed',
       remote,
-      // Without a code it was the network, or an end in order.
-      retryable: code === 0 || isRetryable(code),
+      // Without a code it was the network, or an end in order; a code that is not known is no reason to stay away (C-10).
+      retryable: known === undefined || isRetryable(code),
       retryAfterMs: typeof retryAfterMs === 'number' && retryAfterMs > 0 ? retryAfterMs : 0,
       welcomed: this.welcome !== null,
     });
