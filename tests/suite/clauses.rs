@@ -125,14 +125,24 @@ fn cases(vectors: &str) -> Vec<(String, Vec<String>)> {
 /// What bindings may name: whether a place of a kind is there.
 type IsThere<'a> = &'a dyn Fn(&str, &str) -> bool;
 
-/// The clauses that cases of vectors say they follow from, each with one of these cases.
-fn named_by_vectors(vectors: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+/// The clauses that cases of vectors and of the tester say they follow from, each with one of these cases.
+fn named_by_cases(vectors: &BTreeMap<String, String>, tester: &str) -> BTreeMap<String, String> {
     let files = vectors.iter().flat_map(|(file, text)| cases(text).into_iter().map(move |case| (file, case)));
-    files
-        .flat_map(|(file, (case, numbers))| {
-            numbers.into_iter().map(move |number| (number, format!("{file}.json#{case}")))
-        })
-        .collect()
+    let of_vectors = files.flat_map(|(file, (case, numbers))| {
+        numbers.into_iter().map(move |number| (number, format!("{file}.json#{case}")))
+    });
+    // Three columns: the case, what it is about, the clauses with blanks between them.
+    let of_tester = tester.lines().flat_map(|line| {
+        let case = line.split('\t').next().unwrap_or_default();
+        let numbers = line.split('\t').nth(2).unwrap_or_default().split_whitespace();
+        numbers.map(move |number| (number.to_owned(), case.to_owned()))
+    });
+    of_vectors.chain(of_tester).collect()
+}
+
+/// The cases of the conformance tester.
+fn tester() -> String {
+    fs::read_to_string(root().join("conformance/cases.tsv")).unwrap_or_default()
 }
 
 /// What the specification and its tables come to.
@@ -145,17 +155,17 @@ struct Findings {
     bindings: usize,
 }
 
-/// Holds tables and what vectors name against documents. `excused` are clauses that may be bound to nothing for the time
+/// Holds tables and what cases name against documents. `excused` are clauses that may be bound to nothing for the time
 /// being.
 fn check(
     documents: &BTreeMap<String, String>,
     tables: &ByDocument<Binding>,
-    vectors: &BTreeMap<String, String>,
+    named: &BTreeMap<String, String>,
     excused: &BTreeSet<String>,
     is_there: IsThere<'_>,
 ) -> Findings {
     let mut findings = Findings::default();
-    let (mut left, mut strange) = (excused.clone(), vectors.clone());
+    let (mut left, mut strange) = (excused.clone(), named.clone());
     for name in tables.keys().filter(|name| !documents.contains_key(*name)) {
         findings.faults.push(format!("{name}.tsv is of no document"));
     }
@@ -202,6 +212,9 @@ fn check(
         }
     }
     findings.faults.extend(left.iter().map(|clause| format!("{clause} is excused and not there")));
+    // A case may name a whole section, which binds none of its clauses.
+    let is_section = |number: &str| documents.values().any(|text| text.contains(&format!("\n## {number} ")));
+    strange.retain(|number, _| !is_section(number));
     let unknown = strange.iter().map(|(clause, case)| format!("{case} names {clause}, which is no clause"));
     findings.faults.extend(unknown);
     findings
@@ -234,10 +247,7 @@ fn is_there(kind: &str, place: &str) -> bool {
             let text = fs::read_to_string(path).unwrap_or_else(|_| "{}".to_owned());
             cases(&text).iter().any(|(found, _)| found == name)
         }),
-        "case" => {
-            let cases = fs::read_to_string(root().join("conformance/cases.tsv")).unwrap_or_default();
-            cases.lines().any(|line| line.split('\t').next() == Some(place))
-        }
+        "case" => tester().lines().any(|line| line.split('\t').next() == Some(place)),
         _ => false,
     }
 }
@@ -254,17 +264,17 @@ fn every_must_of_the_specification_is_bound() {
         .map(|(clause, _)| clause.to_owned())
         .collect();
     let tables = tables.into_iter().map(|(name, table)| (name, bindings(&table))).collect();
-    let vectors = named_by_vectors(&files("conformance/vectors", "json"));
-    let findings = check(&documents, &tables, &vectors, &excused, &is_there);
+    let named = named_by_cases(&files("conformance/vectors", "json"), &tester());
+    let findings = check(&documents, &tables, &named, &excused, &is_there);
     for clause in &findings.unbound {
         println!("bound to nothing: {clause}");
     }
     let Findings { faults, unbound, clauses, musts, bindings } = findings;
     println!(
         "{} documents, {clauses} clauses, {musts} of them with MUST, {bindings} bindings in tables, {} clauses named by \
-         vectors; {} without MUST are bound to nothing, {} with MUST are excused",
+         cases; {} without MUST are bound to nothing, {} with MUST are excused",
         documents.len(),
-        vectors.len(),
+        named.len(),
         unbound.len(),
         excused.len()
     );
@@ -311,14 +321,20 @@ fn the_checker_finds_what_it_looks_for() {
 }
 
 #[test]
-fn vectors_bind_the_clauses_that_they_name() {
+fn cases_bind_the_clauses_that_they_name() {
     let vectors = r#"{"cases":[{"name":"y_a","clauses":["M-1.1","M-1.2"]},{"name":"n_b"}]}"#;
-    let named = named_by_vectors(&BTreeMap::from([("v".to_owned(), vectors.to_owned())]));
-    let place = || "v.json#y_a".to_owned();
-    assert_eq!(named, BTreeMap::from([("M-1.1".to_owned(), place()), ("M-1.2".to_owned(), place())]));
+    let tester = "a.case\tIt holds\tM-1.3 M-1.4\nanother.case\tIt names nothing\n";
+    let named = named_by_cases(&BTreeMap::from([("v".to_owned(), vectors.to_owned())]), tester);
+    let expected =
+        [("M-1.1", "v.json#y_a"), ("M-1.2", "v.json#y_a"), ("M-1.3", "a.case"), ("M-1.4", "a.case")];
+    assert_eq!(named, expected.map(|(number, case)| (number.to_owned(), case.to_owned())).into());
     let documents = BTreeMap::from([("made".to_owned(), "- **M-1.1** It MUST hold.\n".to_owned())]);
     let findings = check(&documents, &ByDocument::new(), &named, &BTreeSet::new(), &|_, _| false);
-    assert_eq!(findings.faults, ["v.json#y_a names M-1.2, which is no clause"]);
+    let strangers = [("v.json#y_a", "M-1.2"), ("a.case", "M-1.3"), ("a.case", "M-1.4")];
+    assert_eq!(
+        findings.faults,
+        strangers.map(|(case, number)| format!("{case} names {number}, which is no clause"))
+    );
 }
 
 #[test]
