@@ -180,6 +180,11 @@ types:
       - id: body
         type: record_body
         size: length
+        if: length >= 8
+      - id: no_record
+        size: length
+        if: length < 8
+        doc: too short for a record; a server refuses it alone
   record_body:
     seq:
       - id: magic

@@ -2,6 +2,7 @@
 
     check.py tshark                spec/wireshark/blaze.lua through tshark: over TCP, another port, WebSocket
     check.py kaitai TOOLS          spec/blaze.ksy through its compiler, which was installed into the folder TOOLS
+    check.py vectors TOOLS         both over the messages of conformance/vectors, against each other
     check.py capture FILE TOOLS    both over the connections of a capture, against each other
 
 Prints what differs and ends with 1, else a count.
@@ -9,6 +10,7 @@ Prints what differs and ends with 1, else a count.
 
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -34,7 +36,9 @@ def plain(name, text):
         if len(text) == 32 or name in BY_BYTES:
             return text
     try:
-        return str(int(text, 0))
+        number = int(text, 0)
+        # JavaScript's numbers are exact up to there.
+        return str(number) if abs(number) < 1 << 53 else repr(float(number))
     except ValueError:
         return {"True": "1", "False": "0", "true": "1", "false": "0"}.get(text, text)
 
@@ -43,6 +47,8 @@ def dissected(trace, *options):
     """The frames that tshark finds: (type, fields, warnings) each, in the order of the trace."""
     command = ["tshark", "-r", trace, "-X", f"lua_script:{DISSECTOR}", "-T", "pdml", *options]
     done = subprocess.run(command, capture_output=True, check=True)
+    if b"Lua Error" in done.stdout:
+        sys.exit("the dissector fails: " + done.stdout[done.stdout.index(b"Lua Error"):][:300].decode())
     frames = []
     for protocol in ElementTree.fromstring(done.stdout).iter("proto"):
         if protocol.get("name") == "blaze":
@@ -142,13 +148,19 @@ def check_tshark(ways):
     return faults, count + len(found)
 
 
-def dumped(tools, data, *message_type):
+def dumped(tools, data, *options):
     """What the Kaitai description reads, or None where it refuses."""
-    command = ["node", HERE / "kaitai" / "dump.js", tools, *map(str, message_type)]
+    command = ["node", HERE / "kaitai" / "dump.js", tools, *options]
     done = subprocess.run(command, input=data, capture_output=True, check=False)
     if done.returncode not in (0, 1) or (done.returncode and b"Error" not in done.stderr):
         sys.exit(f"node failed: {done.stderr.decode()}")
     return None if done.returncode else [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def dumped_payloads(tools, payloads):
+    """The same of plain payloads, (type, bytes) each; of those that it refuses an object with "refused"."""
+    lines = "".join(f"{kind} {payload.hex()}\n" for kind, payload in payloads)
+    return dumped(tools, lines.encode(), "payloads")
 
 
 def as_found(line):
@@ -165,7 +177,7 @@ def from_stream(tools, data):
         if "block" in line:
             payload = script.lz4_block(bytes.fromhex(line["block"]))
             assert len(payload) == line["plain_length"]
-            [line] = dumped(tools, payload, line["type"])
+            [line] = dumped_payloads(tools, [(line["type"], payload)])
         found.append(as_found(line))
     return found
 
@@ -194,6 +206,57 @@ def check_kaitai(tools):
             print(f"the description takes {wrong.hex()}")
             faults += 1
     return faults, count
+
+
+# Codes of payloads that are not laid out as their message: any reader finds that.
+LAYOUT_CODES = {"truncated", "trailing_bytes"}
+# The order of keys is by NFC, which a dissector does not judge.
+NOT_JUDGED = {"n_ping_with_a_dict_unsorted"}
+SENT_BY_SERVERS = (0x04, 0x07, 0x08, 0x10)
+
+
+def check_vectors(tools):
+    """Both readers take every message that is right, with the same fields; the dissector warns of what is laid out
+    wrongly, and survives the rest."""
+    cases = json.loads((ROOT / "conformance" / "vectors" / "messages.json").read_text())["cases"]
+    payloads = [(case["type"], from_vector(case["hex"])) for case in cases]
+    frames = [script.Frame(kind not in SENT_BY_SERVERS, kind, 4 if kind == 2 else 0, payload) for kind, payload in payloads]
+    # Each by itself: a turn holds one direction, and what is found is in the order of the trace.
+    script.number(frames)
+    found = trace_of([(frame.from_client, frame.encode()) for frame in frames], over_tcp)
+    faults = len(found) != len(frames)
+    for case, (kind, fields, warnings), line in zip(cases, found, dumped_payloads(tools, payloads)):
+        if case["name"].startswith("y_"):
+            fault = "refused" in line or as_found(line)[:2] != (kind, fields) or warnings - {"bad_record"}
+        else:
+            is_judged = case["code"] in LAYOUT_CODES and case["name"] not in NOT_JUDGED
+            fault = is_judged and "malformed" not in warnings
+        if fault:
+            print(f"{case['name']}: tshark warns of {warnings} and finds {fields}, Kaitai {line}")
+            faults += 1
+    blocks, block_faults = check_blocks()
+    return faults + block_faults, len(found) + blocks
+
+
+def check_blocks():
+    """The dissector's LZ4 takes what is right and nothing else."""
+    cases = json.loads((ROOT / "conformance" / "vectors" / "compression.json").read_text())["cases"]
+    frames = [script.Frame(True, 0x12, 1, travelling=from_vector(case["hex"])) for case in cases]
+    script.number(frames)
+    found = trace_of([(True, frame.encode()) for frame in frames], lambda trace, pieces: pcap.over_tcp(trace, pieces, (1460,)))
+    faults = len(found) != len(cases)
+    for case, (_, _, warnings) in zip(cases, found):
+        refused = "bad_compression" in warnings
+        if refused != case["name"].startswith("n_") and not case["name"].startswith("i_"):
+            print(f"{case['name']}: tshark warns of {warnings}")
+            faults += 1
+    return len(found), faults
+
+
+def from_vector(digits):
+    """conformance/README.md: "(0b*65535)" is a repetition."""
+    whole = re.sub(r"\(([0-9a-f]*)\*(\d+)\)", lambda match: match[1] * int(match[2]), digits)
+    return bytes.fromhex(whole)
 
 
 def check_capture(file, tools):
@@ -227,6 +290,8 @@ def main():
         faults, count = check_tshark([over_tcp, over_another_port, over_websocket])
     elif sys.argv[1] == "kaitai":
         faults, count = check_kaitai(sys.argv[2])
+    elif sys.argv[1] == "vectors":
+        faults, count = check_vectors(sys.argv[2])
     elif sys.argv[1] == "capture":
         faults, count = check_capture(sys.argv[2], sys.argv[3])
     else:

@@ -293,6 +293,7 @@ end
 
 define_expert("bad_crc", "The frame's CRC-32 is wrong", "CHECKSUM", "ERROR")
 define_expert("bad_record_crc", "The record's CRC-32 is wrong", "CHECKSUM", "ERROR")
+define_expert("bad_record", "A record that is none of BlazeBinary", "MALFORMED", "WARN")
 define_expert("sequence_gap", "A sequence that does not follow the one before", "SEQUENCE", "WARN")
 define_expert("unknown_type", "A message type that is not in the table", "UNDECODED", "WARN")
 define_expert("reserved", "A reserved type: its payload is not defined", "UNDECODED", "NOTE")
@@ -633,14 +634,21 @@ local SCALARS = {
   [0x19] = function() return "{}" end,
 }
 
-local function array(cursor, branch, depth)
+-- A count, which is not 0: what is empty has a tag of its own.
+local function full_count(cursor, branch)
   local count = u16(cursor, branch, "value.count")
+  if count == 0 then cursor:fail("what is empty is not written so") end
+  return count
+end
+
+local function array(cursor, branch, depth)
+  local count = full_count(cursor, branch)
   for index = 0, count - 1 do value(cursor, branch, "[" .. index .. "]", depth + 1) end
   return "[" .. count .. "]"
 end
 
 local function dict(cursor, branch, depth)
-  local count = u16(cursor, branch, "value.count")
+  local count = full_count(cursor, branch)
   for _ = 1, count do
     cursor:need(2, "a key")
     subtree(cursor, branch, "entry", "entry", function(entry)
@@ -708,38 +716,52 @@ local function record_field(cursor, tree)
   end)
 end
 
--- A record as it travels (P-1.6).
+-- The bytes of a record. Returns its first fields.
+local function record_body(inner, branch)
+  branch:add(FIELDS["record.magic"], inner:take(5, "magic"))
+  local layout = u8(inner, branch, "record.layout")
+  if layout == 2 then
+    inner.stop = inner.stop - TRAILER_BYTES
+  elseif layout ~= 1 then
+    inner:fail("layout " .. layout .. " is none")
+  end
+  local shown = {}
+  for _ = 1, u16(inner, branch, "record.field_count") do
+    local text = record_field(inner, branch)
+    if #shown < 3 then shown[#shown + 1] = text end
+  end
+  if inner:left() > 0 then inner:fail("bytes behind the last field") end
+  if layout == 2 then
+    inner.stop = inner.stop + TRAILER_BYTES
+    u32(inner, branch, "record.checksum")
+  end
+  return "{" .. table.concat(shown, ", ") .. "}"
+end
+
+-- What pcall caught. Faults of the bytes are tables; anything else is a defect of this file or the end of what was captured.
+local function fault_text(fault)
+  return type(fault) == "table" and (fault.text .. " (at " .. fault.at .. ")") or tostring(fault)
+end
+
+-- A record as it travels (P-1.6). Where its bytes are wrong the message goes on behind it.
 local function record(cursor, tree)
   cursor:need(8, "a record")
   subtree(cursor, tree, "record", "record", function(branch)
     local length = u32(cursor, branch, "record.length")
     local stored = u32(cursor, branch, "record.crc")
     cursor:need(length, "a record")
-    if length < 8 then cursor:fail("a record has 8 bytes at least") end
-    if blaze.prefs.check_crc and crc32(cursor.tvb:raw(cursor.at, length)) ~= stored then
+    local bytes = length > 0 and cursor.tvb:raw(cursor.at, length) or ""
+    if blaze.prefs.check_crc and crc32(bytes) ~= stored then
       branch:add_proto_expert_info(EXPERTS.bad_record_crc)
     end
     local inner = new_cursor(cursor.tvb, cursor.at, cursor.at + length)
     cursor.at = inner.stop
-    branch:add(FIELDS["record.magic"], inner:take(5, "magic"))
-    local layout = u8(inner, branch, "record.layout")
-    if layout == 2 then
-      if length < 12 then inner:fail("a record of layout 2 has 12 bytes at least") end
-      inner.stop = inner.stop - TRAILER_BYTES
-    elseif layout ~= 1 then
-      inner:fail("layout " .. layout .. " is none")
+    local done, outcome = pcall(record_body, inner, branch)
+    if not done then
+      outcome = fault_text(outcome)
+      branch:add_proto_expert_info(EXPERTS.bad_record, outcome)
     end
-    local shown = {}
-    for _ = 1, u16(inner, branch, "record.field_count") do
-      local text = record_field(inner, branch)
-      if #shown < 3 then shown[#shown + 1] = text end
-    end
-    if inner:left() > 0 then inner:fail("bytes behind the last field") end
-    if layout == 2 then
-      inner.stop = inner.stop + TRAILER_BYTES
-      u32(inner, branch, "record.checksum")
-    end
-    branch:set_text("record: {" .. table.concat(shown, ", ") .. "}")
+    branch:set_text("record: " .. outcome)
   end)
 end
 
@@ -1030,8 +1052,7 @@ local function dissect_payload(tvb, tree, message_type, length, compressed)
   end
   local done, outcome = pcall(message, cursor, tree, message_type)
   if done then return outcome end
-  -- Faults of the payload are tables; anything else is a defect of this file or the end of what was captured.
-  local text = type(outcome) == "table" and (outcome.text .. " (at " .. outcome.at .. ")") or tostring(outcome)
+  local text = fault_text(outcome)
   tree:add_proto_expert_info(EXPERTS.malformed, text)
   return "malformed: " .. text
 end

@@ -59,3 +59,11 @@ fn kaitai_reads_the_same_bytes_to_the_same_fields() {
     let printed = check(&["kaitai", kaitai_tools()]);
     assert!(printed.ends_with("33 frames as they should be\n"), "{printed}");
 }
+
+#[test]
+fn both_take_every_message_of_the_vectors() {
+    let printed = check(&["vectors", kaitai_tools()]);
+    let frames =
+        printed.trim_end().rsplit('\n').next().and_then(|line| line.split(' ').next()?.parse::<u32>().ok());
+    assert!(frames.is_some_and(|frames| frames >= 400), "{printed}");
+}

@@ -1,10 +1,10 @@
 // Prints a stream of BLAZE as spec/blaze.ksy reads it: a line a frame, its type and its fields, for check.py.
 //
 //   node dump.js TOOLS < STREAM
-//   node dump.js TOOLS TYPE < PAYLOAD      a plain payload alone, of a message of this type
+//   node dump.js TOOLS payloads < LINES     each line the type of a message, decimal, and its plain payload, in hex
 //
 // TOOLS is the folder into which the packages of package-lock.json were installed. Of a compressed frame the block is
-// printed instead of fields. Ends with 1 where the bytes are not what the description allows.
+// printed instead of fields. Ends with 1 where a stream is not what the description allows; a payload that is not prints "refused".
 
 "use strict";
 
@@ -32,7 +32,7 @@ const hex = (bytes) => Buffer.from(bytes).toString("hex");
 // Types that are parts of another in the names of fields.
 const PARTS = { record_body: "record" };
 // What stands in the bytes and says nothing by itself.
-const HIDDEN = new Set(["strings.tag", "strings.full_count", "clock.unix_ms_high", "clock.unix_ms_low"]);
+const HIDDEN = new Set(["strings.tag", "strings.full_count", "record.no_record", "clock.unix_ms_high", "clock.unix_ms_low"]);
 
 function double(number) {
   const bytes = Buffer.alloc(8);
@@ -103,11 +103,20 @@ function print(line) {
 async function main() {
   const Blaze = await compile();
   const input = fs.readFileSync(0);
-  const stream = new KaitaiStream(input.buffer.slice(input.byteOffset, input.byteOffset + input.length));
-  if (process.argv[3]) {
-    const type = Number(process.argv[3]);
-    return print({ type, fields: fieldsOf(new Blaze.Message(stream, null, null, type)) });
+  const streamOf = (bytes) => new KaitaiStream(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
+  if (process.argv[3] === "payloads") {
+    for (const line of input.toString().trim().split("\n")) {
+      const [type, digits] = line.split(" ");
+      try {
+        const message = new Blaze.Message(streamOf(Buffer.from(digits || "", "hex")), null, null, Number(type));
+        print({ type: Number(type), fields: fieldsOf(message) });
+      } catch (error) {
+        print({ refused: String(error) });
+      }
+    }
+    return;
   }
+  const stream = streamOf(input);
   for (const frame of new Blaze(stream).frames) {
     const { type, sequence, length, crc, payload } = frame;
     const line = { type, sequence, length, crc };
