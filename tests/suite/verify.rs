@@ -113,6 +113,7 @@ fn is_reported(directory: &Path) -> String {
     let Said(status, out, error) = verify(directory, &[]);
     assert_eq!(status, 20, "{out}{error}");
     assert!(out.contains("DAMAGED") && error.contains("--accept-loss"), "{out}{error}");
+    assert!(!out.contains("verify"), "it advises what is being done: {out}");
     assert_eq!(verify(directory, &["--accept-loss"]).0, 2, "it asks, and nobody is there");
     assert!(before == files(directory), "verify changed something");
     out
