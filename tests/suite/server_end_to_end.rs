@@ -194,6 +194,8 @@ fn a_directory_belongs_to_one_kind_of_store() {
     let acts: Vec<Act> = expected.iter().cloned().map(Act::Insert).collect();
     for store in ["sled", "lsm", "memory"] {
         let server = Process::start_with(&["--data-dir", &path(store), "--store", store]);
+        let place = format!("  data      {} ({store})", path(store));
+        assert!(server.banner.contains(&place), "{:?}", server.banner);
         Caller::new(server.address).run(&body("things", &acts)).unwrap();
         server.stop();
     }
