@@ -133,7 +133,8 @@ async fn tell_losses(mut state: tokio::sync::watch::Receiver<State>) {
             State::Waiting { error, .. } => {
                 let held = connected.take().is_some_and(|since: Instant| since.elapsed() >= HELD);
                 if !told || held {
-                    tell(format_args!("{error} Trying again for {} s.", PATIENCE.as_secs()));
+                    let lost = error.while_retrying();
+                    tell(format_args!("{lost} Trying again for {} s.", PATIENCE.as_secs()));
                 }
                 told = true;
             }

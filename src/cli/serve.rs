@@ -149,7 +149,7 @@ fn banner(out: &mut impl Write, server: &Server, place: &Place) -> io::Result<()
     let (first, others) = server.urls().split_first().ok_or(io::ErrorKind::NotFound)?;
     writeln!(out, "BlazeDB {} is listening on {}", env!("CARGO_PKG_VERSION"), first.address())?;
     match place {
-        Place::Directory(path, kind) => writeln!(out, "  data      {} ({kind:?})", path.display())?,
+        Place::Directory(path, kind) => writeln!(out, "  data      {} ({})", path.display(), kind.name())?,
         Place::Memory => writeln!(out, "  data      in memory, gone when this stops")?,
     }
     let mut database = None;

@@ -1,4 +1,4 @@
-//! `stats`: how many records there are.
+//! `stats`: which databases and collections there are, and how many records.
 
 use super::Failure;
 use super::connect::{Target, with_client};
@@ -10,13 +10,14 @@ Examples:
   blazedb stats notes -o json
   blazedb --url blaze://db.example.org/app stats
 
-One record a collection: its database and name, how many records it has, and how many deletions are remembered for \
-clients that were away.";
+One record a collection, of all databases of the server: its database and name, how many records it has, and how many \
+deletions are remembered for clients that were away. A database without collections has one record, whose collection is null. \
+With a collection, its record alone, in the database that the URL names.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// One collection instead of all
+    /// One collection of the URL's database, instead of all of every database
     collection: Option<String>,
     /// How the counts are printed
     #[arg(short, long, value_enum, default_value = "ndjson")]

@@ -142,7 +142,8 @@ impl Watch<'_> {
     fn tell_state(&mut self, was_lost: bool) -> bool {
         match &*self.state.borrow_and_update() {
             State::Waiting { error, .. } if !was_lost => {
-                tell(format_args!("{error} Trying again until it is back; Ctrl-C ends."));
+                let lost = error.while_retrying();
+                tell(format_args!("{lost} Trying again until it is back; Ctrl-C ends."));
                 true
             }
             State::Connected { .. } if was_lost => {

@@ -108,6 +108,15 @@ impl Error {
             _ => None,
         }
     }
+
+    /// What happened, for a person who is also told that it is tried again: advice to the client, which follows it by
+    /// itself, is left out.
+    pub(crate) fn while_retrying(&self) -> String {
+        match self {
+            Self::Ended(ending) => ending.while_retrying(),
+            other => format!("{}.", other.to_string().trim_end_matches('.')),
+        }
+    }
 }
 
 impl From<Misuse> for Error {
@@ -132,12 +141,20 @@ impl Ending {
         }
     }
 
-    /// One line: what happened, and what to do.
-    fn text(&self) -> String {
-        let what = match self.code() {
+    fn what(&self) -> String {
+        match self.code() {
             Some(code) => format!("{} ({code})", self.reason.to_string().trim_end_matches('.')),
             None => self.reason.to_string(),
-        };
+        }
+    }
+
+    fn while_retrying(&self) -> String {
+        let operators = self.code().filter(|code| code.fault() == Fault::Operator);
+        sentence(&self.what(), operators.map_or("", ErrorCode::advice)).trim_end().to_owned()
+    }
+
+    /// One line: what happened, and what to do.
+    fn text(&self) -> String {
         let advice = match (&self.reason, self.code()) {
             (CloseReason::Lost | CloseReason::TimedOut(_), _) => {
                 "Connect again; if it stays: is it a BlazeDB server that listens there?"
@@ -145,7 +162,7 @@ impl Ending {
             (_, Some(code)) => code.advice(),
             (_, None) => "Connect again.",
         };
-        sentence(&what, advice)
+        sentence(&self.what(), advice)
     }
 }
 
@@ -153,4 +170,37 @@ impl Ending {
 pub(super) fn sentence(what: &str, advice: &str) -> String {
     let what = what.trim_end_matches('.');
     format!("{what}. {advice}").replace(['\n', '\r'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::Refusal;
+
+    #[test]
+    fn whoever_is_told_of_another_attempt_is_not_told_to_make_it() {
+        let ended = |reason| Error::Ended(Ending { reason });
+        let refused = |code: ErrorCode| {
+            let (code, message) = (code.number(), "no.".to_owned());
+            ended(CloseReason::RefusedByPeer(Refusal { code, message, payload: Vec::new() }))
+        };
+        let operators = "the peer ended the connection: no (disk_full). The operator frees space; writes resume by \
+                         themselves.";
+        let refusal = ConnectError::Refused { address: "[::1]:9".to_owned() };
+        for (error, told) in [
+            (ended(CloseReason::Lost), "the connection was lost."),
+            (refused(ErrorCode::TooBusy), "the peer ended the connection: no (too_busy)."),
+            (refused(ErrorCode::DiskFull), operators),
+            (
+                refusal.into(),
+                "no server answers at [::1]:9; start one with 'blazedb serve', or name another address with --url.",
+            ),
+        ] {
+            assert_eq!(error.while_retrying(), told);
+        }
+        assert!(
+            ended(CloseReason::Lost).to_string().contains("Connect again"),
+            "who is not told so has to do it"
+        );
+    }
 }

@@ -252,7 +252,7 @@ impl Client {
         self.ask(Subject::Scan { collection, range }).await
     }
 
-    /// What the server counts, of one collection or of the database: records that it makes up.
+    /// What the server counts, of one collection or of all of all its databases: records that it makes up.
     ///
     /// # Errors
     /// As [`Self::get`].

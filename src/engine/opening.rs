@@ -31,8 +31,8 @@ pub struct Settings {
     pub segment_bytes: u32,
     /// The most bytes of recent changes held in memory.
     pub feed_bytes: usize,
-    /// What an operator is told to do about damage that makes the database read-only.
-    pub advice: String,
+    /// What an operator is told to do about damage that makes the database read-only; `None` where that is being done.
+    pub advice: Option<String>,
     /// How fast dropped collections are swept; the default except in tests.
     pub sweeping: Sweeping,
     /// Who is told of publications.
@@ -46,7 +46,7 @@ impl Default for Settings {
             retention: Retention::default(),
             segment_bytes: SEGMENT_BYTES,
             feed_bytes: MAX_FEED_BYTES,
-            advice: "run verify".to_owned(),
+            advice: Some("run verify".to_owned()),
             sweeping: Sweeping::default(),
             listener: None,
         }
@@ -109,7 +109,10 @@ impl Database {
             }
             (log, _) => log,
         };
-        let log = log.map_err(|(view, reason)| (view, format!("{reason}; {}", settings.advice)));
+        let log = log.map_err(|(view, reason)| match &settings.advice {
+            Some(advice) => (view, format!("{reason}; {advice}")),
+            None => (view, reason),
+        });
         let clock = folding.progress.clock.max(report.as_ref().map_or(0, |report| report.hlc));
         let last_change = folding.progress.last_change;
         let decider = Decider::new(folding.catalogue.clone(), Clock::from_bits(clock), sequence, last_change);

@@ -26,6 +26,16 @@ pub enum StoreKind {
 }
 
 impl StoreKind {
+    /// Its name, as the option `--store` takes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lsm => "lsm",
+            Self::Memory => "memory",
+            #[cfg(feature = "sled")]
+            Self::Sled => "sled",
+        }
+    }
+
     /// What the FORMAT of its directory says; `None` if it has none.
     pub(super) const fn directory(self) -> Option<&'static str> {
         match self {

@@ -120,7 +120,7 @@ fn open_database(
     sizes: &Sizes,
 ) -> Result<(Database, Opening), ServerError> {
     let advice = match &config.place {
-        Place::Directory(path, _) => advice(path, name),
+        Place::Directory(path, _) => Some(advice(path, name)),
         Place::Memory => Settings::default().advice,
     };
     let listener = Some(publication.clone() as Arc<dyn Listener>);

@@ -180,7 +180,8 @@ impl OfflineDatabase {
     /// [`ServerError::Database`].
     pub fn database(&self) -> Result<Database, ServerError> {
         let (log, store) = (self.log.clone(), self.store()?.clone());
-        let opened = Database::open(log, store, self.environment.clone(), Settings::default());
+        let settings = Settings { advice: None, ..Settings::default() };
+        let opened = Database::open(log, store, self.environment.clone(), settings);
         opened.map(|(database, _)| database).map_err(|error| self.failed(error))
     }
 

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use super::answer::{Answer, Scanning, Source};
-use super::databases::Served;
+use super::databases::{Databases, Served};
 use super::limits::{MAX_ANSWER_AGE, POSITION_PATIENCE, SMALL_REQUEST_BYTES};
 use super::{refusals, statistics};
 use crate::engine::{EngineError, Range};
@@ -30,13 +31,20 @@ enum State {
 }
 
 /// The queries of a session.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Queries {
+    /// Those that statistics are of; everything else is asked of the session's own.
+    databases: Arc<Databases>,
     running: BTreeMap<u64, Running>,
     page: RowsBuilder,
 }
 
 impl Queries {
+    /// No queries yet.
+    pub(super) fn new(databases: Arc<Databases>) -> Self {
+        Self { databases, running: BTreeMap::new(), page: RowsBuilder::default() }
+    }
+
     /// Begins a query, whose payload was found to be right.
     pub(super) fn begin(
         &mut self,
@@ -53,7 +61,7 @@ impl Queries {
         } else {
             Some(cost)
         };
-        let (state, until) = match begin(now, served, payload) {
+        let (state, until) = match begin(now, &self.databases, served, payload) {
             Ok(begun) => begun,
             Err(refusal) => {
                 // Whether the client still waits for it does not matter.
@@ -72,7 +80,7 @@ impl Queries {
             if served.database.check_position(*position).is_err() {
                 return;
             }
-            match begin(now, served, std::mem::take(payload)) {
+            match begin(now, &self.databases, served, std::mem::take(payload)) {
                 Ok((state, until)) => (running.state, running.until) = (state, until),
                 Err(refusal) => return self.fail(connection, id, &refusal),
             }
@@ -165,7 +173,12 @@ fn admit(connection: &mut Connection<Server>, cost: Option<Cost>) {
 }
 
 /// Begins to answer, or to wait for the position that the query asks for.
-fn begin(now: Time, served: &Served, payload: Vec<u8>) -> Result<(State, Time), RefusalText> {
+fn begin(
+    now: Time,
+    databases: &Databases,
+    served: &Served,
+    payload: Vec<u8>,
+) -> Result<(State, Time), RefusalText> {
     let query = match Message::decode(MessageType::Query as u8, &payload) {
         Ok(Message::Query(query)) => query,
         Ok(_) => return Err(RefusalText::new(ErrorCode::Internal)),
@@ -179,11 +192,11 @@ fn begin(now: Time, served: &Served, payload: Vec<u8>) -> Result<(State, Time), 
         }
         return Ok((State::Waiting(payload, wanted), now.after(POSITION_PATIENCE)));
     }
-    let answer = answer(served, &query).map_err(|error| refusals::of_error(&error))?;
+    let answer = answer(databases, served, &query).map_err(|error| refusals::of_error(&error))?;
     Ok((State::Answering(Box::new(answer)), now.after(MAX_ANSWER_AGE)))
 }
 
-fn answer(served: &Served, query: &Query<'_>) -> Result<Answer, EngineError> {
+fn answer(databases: &Databases, served: &Served, query: &Query<'_>) -> Result<Answer, EngineError> {
     let reader = served.database.reader();
     let source = match query.kind {
         QueryKind::Get { collection, ids } => Source::Get {
@@ -196,9 +209,11 @@ fn answer(served: &Served, query: &Query<'_>) -> Result<Answer, EngineError> {
             let range = Range { lower: id(lower), upper: id(upper), is_reverse: reverse, limit };
             Source::Scan(Scanning::new(reader.collection(collection.as_str())?, range))
         }
-        QueryKind::Stats { collection } => {
-            let collection = collection.as_ref().map(|name| name.as_str());
-            Source::MadeUp(statistics::rows(&served.name, collection, &reader)?)
+        QueryKind::Stats { collection: Some(name) } => {
+            Source::MadeUp(statistics::of_collection(&served.name, name.as_str(), &reader)?)
+        }
+        QueryKind::Stats { collection: None } => {
+            Source::MadeUp(statistics::of_all(databases, &served.name, &reader)?)
         }
     };
     Ok(Answer::new(reader, source))

@@ -42,11 +42,11 @@ impl Session {
     /// is something new for one of its subscriptions; it must not wait.
     pub fn new(databases: Arc<Databases>, fence: Arc<Fence>, wake: Wake) -> Self {
         Self {
+            queries: Queries::new(databases.clone()),
             databases,
             fence,
             joined: None,
             operations: Operations::default(),
-            queries: Queries::default(),
             subscriptions: Subscriptions::new(wake),
         }
     }

@@ -1,31 +1,51 @@
 //! The rows that answer a question for statistics: one record a collection, made up for the purpose
 //! (`spec/server.md`, S-4).
 
+use super::databases::Databases;
 use crate::blazebinary::{Layout, Record, Value, encode_record};
 use crate::engine::{CollectionStatistics, EngineError, Reader};
 
-/// The rows: of one collection, or of all in the order of their names.
-pub(super) fn rows(
+/// The row of one collection.
+pub(super) fn of_collection(
     database: &str,
-    collection: Option<&str>,
+    collection: &str,
     reader: &Reader,
 ) -> Result<Vec<Vec<u8>>, EngineError> {
-    if let Some(name) = collection {
-        reader.collection(name)?;
-    }
+    reader.collection(collection)?;
     let all = reader.statistics()?;
-    let wanted = all.iter().filter(|one| collection.is_none_or(|name| *one.name == *name));
-    wanted.map(|one| row(database, one)).collect()
+    all.iter().filter(|one| *one.name == *collection).map(|one| row(database, Some(one))).collect()
 }
 
-fn row(database: &str, collection: &CollectionStatistics) -> Result<Vec<u8>, EngineError> {
-    let count = |number: u64| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
-    let summary = &collection.summary;
+/// The rows of all collections of all databases, in the order of the names. `reader` is that of the database `asked`, whose
+/// rows are as of the answer's position.
+pub(super) fn of_all(
+    databases: &Databases,
+    asked: &str,
+    reader: &Reader,
+) -> Result<Vec<Vec<u8>>, EngineError> {
+    let mut rows = Vec::new();
+    for served in databases.iter() {
+        let name = &*served.name;
+        let collections =
+            if name == asked { reader.statistics()? } else { served.database.reader().statistics()? };
+        if collections.is_empty() {
+            rows.push(row(name, None)?);
+        }
+        for collection in &collections {
+            rows.push(row(name, Some(collection))?);
+        }
+    }
+    Ok(rows)
+}
+
+/// The row of a collection, or of a database without any.
+fn row(database: &str, collection: Option<&CollectionStatistics>) -> Result<Vec<u8>, EngineError> {
+    let count = |number: Option<u64>| Value::Int(i64::try_from(number.unwrap_or(0)).unwrap_or(i64::MAX));
     let record = Record::from_iter([
         ("database", Value::from(database)),
-        ("collection", Value::from(&*collection.name)),
-        ("records", count(summary.live)),
-        ("deletions", count(summary.tombstones)),
+        ("collection", collection.map_or(Value::Null, |one| Value::from(&*one.name))),
+        ("records", count(collection.map(|one| one.summary.live))),
+        ("deletions", count(collection.map(|one| one.summary.tombstones))),
     ]);
     let mut bytes = Vec::new();
     let encoded = encode_record(&record, Layout::V1, &mut bytes);

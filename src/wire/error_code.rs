@@ -476,9 +476,9 @@ impl ErrorCode {
                 advice: "Try again; report it with the server's log if it repeats.",
             },
             Self::ReadOnly => &Entry {
-                name: "read_only", fault: Fault::Operator, scopes: &[Scope::Connection, Scope::Operation], retryable: true,
+                name: "read_only", fault: Fault::Operator, scopes: &[Scope::Connection, Scope::Operation], retryable: false,
                 text: "The database takes no writes.",
-                advice: "The operator finds the reason in the server's log: damage to accept with verify, or a full disk.",
+                advice: "Something stored is damaged: the operator stops the server and accepts the damage with verify; connect again after that.",
             },
             Self::DiskFull => &Entry {
                 name: "disk_full", fault: Fault::Operator, scopes: &[Scope::Connection, Scope::Operation], retryable: true,

@@ -53,7 +53,7 @@ fn note(id: &str, rest: &str) -> String {
 #[test]
 fn records_are_written_read_changed_and_deleted() {
     let counts = r#"{"collection":"notes","records":2}"#;
-    change_records(start(), &format!("{counts}\n"), "[]\n");
+    change_records(start(), &format!("{counts}\n"), "[]\n", "");
 }
 
 #[test]
@@ -62,7 +62,13 @@ fn the_real_server_does_the_same() {
     let counts = |deletions: u8, records: u8| {
         format!(r#"{{"collection":"notes","database":"main","deletions":{deletions},"records":{records}}}"#)
     };
-    change_records(server.address, &format!("{}\n", counts(0, 2)), &format!("[\n  {}\n]\n", counts(2, 0)));
+    let dropped = r#"{"collection":null,"database":"main","deletions":0,"records":0}"#;
+    change_records(
+        server.address,
+        &format!("{}\n", counts(0, 2)),
+        &format!("[\n  {}\n]\n", counts(2, 0)),
+        &format!("{dropped}\n"),
+    );
     let url = format!("blaze://{}/mian", server.address);
     check(&url, &["stats"], "", 4, "", &["(unknown_database)"]);
     check(&url.replace("mian", "main"), &["scan", "nothing"], "", 4, "", &["(unknown_collection)"]);
@@ -99,8 +105,9 @@ fn a_put_goes_on_over_a_killed_server() {
     check(&format!("blaze://{}", server.address), &["scan", "notes"], "", 0, &both, &[]);
 }
 
-/// `counts` is what `stats` prints of two records, `emptied` what `stats -o json` prints when both are deleted.
-fn change_records(address: SocketAddr, counts: &str, emptied: &str) {
+/// `counts` is what `stats` prints of two records, `emptied` what `stats -o json` prints when both are deleted,
+/// `dropped` what `stats` prints without the collection.
+fn change_records(address: SocketAddr, counts: &str, emptied: &str, dropped: &str) {
     let url = format!("blaze://{address}");
     let run = |args: &[&str], input: &str, status, stdout: &str, said: &[&str]| {
         check(&url, args, input, status, stdout, said);
@@ -124,7 +131,7 @@ fn change_records(address: SocketAddr, counts: &str, emptied: &str) {
     // Nobody can type the name here.
     run(&["drop", "notes"], "notes\n", 2, "", &["removes all records of notes for good: say so with --yes"]);
     run(&["drop", "notes", "--yes"], "", 0, "dropped notes: 2 records\n", &[]);
-    run(&["stats"], "", 0, "", &[]);
+    run(&["stats"], "", 0, dropped, &[]);
     run(&["drop", "notes", "--yes"], "", 4, "", &["collection"]);
     run(&["put", "notes", "--record", a.trim()], "", 0, &format!("{A}\n"), &[]);
     run(&["drop", "notes", "--yes"], "", 0, "dropped notes: 1 record\n", &[]);

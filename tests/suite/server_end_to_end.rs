@@ -162,6 +162,22 @@ fn other_databases_are_made_when_asked_for() {
     shop.run(&body("a", &[Act::Insert(numbered(1, 1))])).unwrap();
     let mut main = Caller::new(server.address);
     assert_eq!(main.get("a", &[id(1)]).unwrap_err().known(), Some(ErrorCode::UnknownCollection));
+    // Whichever database is asked, all are told of, also one without collections.
+    let row = |database, collection, records: i64| {
+        blazedb::blazebinary::Record::from_iter([
+            ("database", Value::from(database)),
+            ("collection", collection),
+            ("records", Value::Int(records)),
+            ("deletions", Value::Int(0)),
+        ])
+    };
+    for caller in [&mut main, &mut shop] {
+        let (_, rows) = caller.ask(QueryKind::Stats { collection: None }).unwrap();
+        let rows: Vec<_> = rows.into_iter().map(|(_, row)| row).collect();
+        assert_eq!(rows, [row("main", Value::Null, 0), row("shop", Value::from("a"), 1)]);
+    }
+    let of_one = QueryKind::Stats { collection: Some(CollectionName::new("a").unwrap()) };
+    assert_eq!(main.ask(of_one).unwrap_err().known(), Some(ErrorCode::UnknownCollection));
     drop((shop, main));
     server.stop();
     let server = Process::start(folder.path());
@@ -178,6 +194,8 @@ fn a_directory_belongs_to_one_kind_of_store() {
     let acts: Vec<Act> = expected.iter().cloned().map(Act::Insert).collect();
     for store in ["sled", "lsm", "memory"] {
         let server = Process::start_with(&["--data-dir", &path(store), "--store", store]);
+        let place = format!("  data      {} ({store})", path(store));
+        assert!(server.banner.contains(&place), "{:?}", server.banner);
         Caller::new(server.address).run(&body("things", &acts)).unwrap();
         server.stop();
     }

@@ -58,7 +58,7 @@ export const CODES = [
   [404, "identity_expired", "client", "The node was not seen for so long that its outcomes were forgotten.", "Take a new node id, compare what was unacknowledged with the database, and send again what is missing.", false],
   [405, "fenced", "client", "A newer connection of this node took over.", "Keep one connection a node; do not connect again while the other lives.", false],
   [500, "internal", "server", "The server met a defect of its own; the operation or request had no effect.", "Try again; report it with the server's log if it repeats.", true],
-  [501, "read_only", "operator", "The database takes no writes.", "The operator finds the reason in the server's log: damage to accept with verify, or a full disk.", true],
+  [501, "read_only", "operator", "The database takes no writes.", "Something stored is damaged: the operator stops the server and accepts the damage with verify; connect again after that.", false],
   [502, "disk_full", "operator", "The server's disk is full; the operation had no effect.", "The operator frees space; writes resume by themselves.", true],
   [503, "shutting_down", "server", "The server is stopping.", "Connect again after the time that the Goodbye names, and resume.", true],
   [504, "too_busy", "server", "The server is at its limit.", "Try again after the time named, with jitter.", true],

@@ -390,9 +390,9 @@ TABLE = {
     501: (
         "read_only",
         "operator",
-        True,
+        False,
         "The database takes no writes.",
-        "The operator finds the reason in the server's log: damage to accept with verify, or a full disk.",
+        "Something stored is damaged: the operator stops the server and accepts the damage with verify; connect again after that.",
     ),
     502: (
         "disk_full",

@@ -198,7 +198,7 @@ class Client:
             return [record async for record in records]
 
     async def stats(self, collection: Optional[str] = None, *, timeout: Optional[float] = DEFAULT) -> List[Record]:
-        """How many records there are, by collection."""
+        """How many records there are, of one collection or of all of all databases: a record each."""
         async with self._stream(operations.stats_query(collection), timeout) as records:
             return [record async for record in records]
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
-use crate::engine::{CatalogueEntry, CollectionStatistics, Database, DecidedEffect, LogCheck};
+use crate::engine::{CatalogueEntry, CollectionStatistics, Database, DecidedEffect, EngineError, LogCheck};
 use crate::log::{Damage, Mending};
 use crate::server::ServerError;
 use crate::server::offline::{Offline, OfflineDatabase};
@@ -100,7 +100,7 @@ impl Report {
         let database = match looked.database() {
             Ok(database) => database,
             // What stands in the way of opening it is damage like any other.
-            Err(ServerError::Database { error: crate::engine::EngineError::Corrupted(what), .. }) => {
+            Err(ServerError::Database { error: EngineError::Corrupted(what), .. }) => {
                 self.damage = survey.map(|survey| (survey.damage, survey.mending));
                 self.find(what);
                 return Ok(());
@@ -116,6 +116,8 @@ impl Report {
         (self.wrong, self.findings) = (verified.wrong, verified.findings);
         match database.reader().statistics() {
             Ok(collections) => self.collections = collections,
+            // Its own words advise what is being done.
+            Err(EngineError::Corrupted(what)) => self.find(format!("stored bytes are damaged: {what}")),
             Err(error) => self.find(error.to_string()),
         }
         let log = database.check_log().map_err(failed)?;

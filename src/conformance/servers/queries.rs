@@ -31,7 +31,7 @@ cases! { Target:
     "query.at-least.unknown" "A position of another epoch is position_unknown" "S-3.3 E-3.5" Nothing at_least_unknown;
     "query.versions" "The version of a row is the base that lets an operation through" "P-4.4 E-3.3 P-4.2.2" Nothing versions;
     "query.stats" "Stats of a collection are one made-up record of its counts" "S-4.1 P-4.4" Nothing stats;
-    "query.stats.all" "Stats of all collections come in the order of their names" "S-4.1" Nothing stats_all;
+    "query.stats.all" "Stats of all databases come in the order of names" "S-4.2" Nothing stats_all;
 }
 
 async fn with(target: &Target, numbers: impl Iterator<Item = u64>) -> Result<(Peer, String), Failure> {
@@ -296,17 +296,22 @@ async fn versions(target: Target) -> Verdict {
     Ok(())
 }
 
-/// The collection, records and deletions of a row of stats.
-fn counts(bytes: &[u8]) -> Result<(String, i64, i64), Failure> {
+/// A row of stats: database, collection, records and deletions.
+type Counts = (String, Option<String>, i64, i64);
+
+fn counts(bytes: &[u8]) -> Result<Counts, Failure> {
     let view = RecordView::canonical(bytes).map_err(Failure::new)?;
     let field = |name: &str| view.get(name).map(crate::blazebinary::ValueView::to_value);
-    match (field("collection"), field("records"), field("deletions"), field("database")) {
+    match (field("database"), field("collection"), field("records"), field("deletions")) {
         (
+            Some(Value::String(database)),
             Some(Value::String(name)),
             Some(Value::Int(records)),
             Some(Value::Int(deletions)),
-            Some(Value::String(_)),
-        ) => Ok((name.to_string(), records, deletions)),
+        ) => Ok((database.to_string(), Some(name.to_string()), records, deletions)),
+        (Some(Value::String(database)), Some(Value::Null), Some(Value::Int(0)), Some(Value::Int(0))) => {
+            Ok((database.to_string(), None, 0, 0))
+        }
         other => Err(Failure::new(format_args!("a row of stats holds {other:?}"))),
     }
 }
@@ -318,7 +323,8 @@ async fn stats(target: Target) -> Verdict {
     same("the count of rows", &rows.len(), &1)?;
     let row = rows.first().ok_or_else(|| Failure::new("no row"))?;
     same("the version of what is made up", &row.seq, &0)?;
-    same("the counts", &counts(&row.record)?, &(collection, 3, 2))
+    let database = target.url.database().to_owned();
+    same("the counts", &counts(&row.record)?, &(database, Some(collection), 3, 2))
 }
 
 async fn stats_all(target: Target) -> Verdict {
@@ -328,9 +334,15 @@ async fn stats_all(target: Target) -> Verdict {
     let rows = peer.query(Fields::new().u8(3).u8(0).null()).await?.rows;
     let found: Result<Vec<_>, Failure> = rows.iter().map(|row| counts(&row.record)).collect();
     let found = found?;
-    ensure(found.is_sorted_by(|a, b| a.0 < b.0), || "names are out of order".to_owned())?;
+    let are_in_order = found.is_sorted_by(|a, b| (&a.0, &a.1) < (&b.0, &b.1));
+    ensure(are_in_order, || "names are out of order".to_owned())?;
+    let is_alone = |(database, name, ..): &Counts| {
+        name.is_some() || found.iter().filter(|row| row.0 == *database).count() == 1
+    };
+    ensure(found.iter().all(is_alone), || "a database with and without collections".to_owned())?;
     for (name, count) in [(collection, 2), (other, 1)] {
-        let records = found.iter().find(|row| row.0 == name).map(|row| row.1);
+        let is_it = |row: &&Counts| row.0 == target.url.database() && row.1.as_ref() == Some(&name);
+        let records = found.iter().find(is_it).map(|row| row.2);
         same(format!("the records of {name}"), &records, &Some(count))?;
     }
     Ok(())

@@ -183,7 +183,7 @@ export class Client extends EventTarget {
     );
   }
 
-  /** How many records each collection has. @param {any} [options] @returns {Promise<Record<string, any>[]>} */
+  /** How many records one collection has, or each of all databases. @param {any} [options] @returns {Promise<Record<string, any>[]>} */
   async stats(options = {}) {
     const collection = options.collection === undefined ? null : checkCollection(options.collection);
     return (await this.question({ kind: 'stats', collection }, options).all()).map(({ record }) => record);
