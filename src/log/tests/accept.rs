@@ -437,10 +437,18 @@ fn is_whole(hurt: &Hurt, known: &Known) -> bool {
             let Some(record) = find(bytes, record) else { return false };
             // A commit takes two blocks at most.
             let block = record / BLOCK * BLOCK;
-            is_commit(block, record) || is_commit(block - BLOCK, record)
+            record < given_up_from(hurt, &header)
+                && (is_commit(block, record) || is_commit(block - BLOCK, record))
         };
         is_same(0..BLOCK) && known.records.iter().all(is_here)
     })
+}
+
+/// Where an accepted damage cut a segment: what lies behind was given up, and is not looked at (7.9).
+fn given_up_from(hurt: &Hurt, header: &SegmentHeader) -> usize {
+    let headers = hurt.sound.iter().filter_map(|(_, bytes)| SegmentHeader::parse(bytes.get(..BLOCK)?).ok());
+    let cuts = headers.filter(|later| later.begins_epoch_after(header));
+    cuts.map(|later| later.prev.offset as usize).min().unwrap_or(usize::MAX)
 }
 
 /// Whether a transaction lies behind the place where the log went on in the next segment: there it is listed (7.9), even
