@@ -2,6 +2,7 @@
 
 import { BlazeError } from '../errors.js';
 import { Request } from '../wire/request.js';
+import { Asked } from './asked.js';
 
 /** How much of an answer may be under way. */
 const WINDOW = Object.freeze({ frames: 64, bytes: 1048576 });
@@ -15,24 +16,15 @@ function interrupted() {
 }
 
 /** What a client keeps of a query over its connections. */
-export class Answer {
+export class Answer extends Asked {
   /** @param {import('./client.js').Client} client @param {import('../wire/messages.js').Question} question @param {string | null} atLeast */
   constructor(client, question, atLeast) {
-    this.client = client;
+    super(client);
     this.question = question;
     this.atLeast = atLeast;
     /** Rows that were not handed on, and behind the last of a frame its cost. @type {{ row: any, cost: number }[]} */
     this.queue = [];
     this.handedOn = false;
-    this.finished = false;
-    /** @type {unknown} */
-    this.error = undefined;
-    /** @type {(() => void) | null} */
-    this.wake = null;
-    /** @type {Request | null} */
-    this.request = null;
-    /** Called when it is over. */
-    this.release = () => {};
     /** Where the answer was taken; `''` until its first frame. */
     this.position = '';
   }
@@ -62,33 +54,6 @@ export class Answer {
     if (this.request !== null) this.client.admit(this.request, cost);
   }
 
-  finish() {
-    this.finished = true;
-    this.client.forget(this);
-    this.wakeUp();
-  }
-
-  /** @param {unknown} error */
-  fail(error) {
-    if (this.finished) return;
-    this.error = error;
-    this.finish();
-  }
-
-  /** @param {unknown} reason */
-  cancel(reason) {
-    if (this.finished) return;
-    if (this.request !== null) this.client.cancelRequest(this.request);
-    this.queue = [];
-    this.fail(reason);
-  }
-
-  wakeUp() {
-    const { wake } = this;
-    this.wake = null;
-    wake?.();
-  }
-
   /** The next row, or undefined behind the last. @returns {Promise<any>} */
   async next() {
     for (;;) {
@@ -102,7 +67,7 @@ export class Answer {
         if (this.error !== undefined) throw this.error;
         return undefined;
       }
-      await new Promise((resolve) => (this.wake = () => resolve(undefined)));
+      await this.news();
     }
   }
 
@@ -116,7 +81,7 @@ export class Answer {
       queue = this.queue;
       for (; admitted < queue.length; admitted++) if (queue[admitted].cost > 0) this.admit(queue[admitted].cost);
       if (this.finished) break;
-      await new Promise((resolve) => (this.wake = () => resolve(undefined)));
+      await this.news();
     }
     if (this.error !== undefined) throw this.error;
     this.queue = [];

@@ -3,6 +3,7 @@
 import { BlazeError } from '../errors.js';
 import { Request } from '../wire/request.js';
 import { positionBehind } from '../wire/payload.js';
+import { Asked } from './asked.js';
 
 /** How much may be under way to a subscriber that has not taken it. */
 const WINDOW = Object.freeze({ frames: 64, bytes: 1048576 });
@@ -13,13 +14,13 @@ const SUBSCRIBER_SEES = new Set(['caught_up', 'waiting', 'heartbeat']);
  *   last?: boolean, id?: import('../encoding/values.js').Uuid, record?: Record<string, any> }} Told
  */
 
-export class Subscription {
+export class Subscription extends Asked {
   /**
    * @param {import('./client.js').Client} client @param {string} collection
    * @param {{ mode: 'all' | 'latest', start: 'now' | 'snapshot' | { after: string }, markers: boolean }} options
    */
   constructor(client, collection, { mode, start, markers }) {
-    this.client = client;
+    super(client);
     this.collection = collection;
     this.mode = mode;
     this.start = start;
@@ -37,15 +38,6 @@ export class Subscription {
     this.caught = false;
     /** @type {{ told: Told, request: Request, cost: number }[]} */
     this.queue = [];
-    this.finished = false;
-    /** @type {unknown} */
-    this.error = undefined;
-    /** @type {(() => void) | null} */
-    this.wake = null;
-    /** @type {Request | null} */
-    this.request = null;
-    /** Called when it is over. */
-    this.release = () => {};
     /** @type {(value?: undefined) => void} */
     this.resolveReady = () => {};
     /** @type {(error: unknown) => void} */
@@ -119,35 +111,16 @@ export class Subscription {
     this.fail(new BlazeError('reset', code, '', { position, oldest }));
   }
 
-  /** What came is handed on before the end is told. */
   finish() {
     if (this.finished) return;
-    this.finished = true;
     this.status = 'ended';
-    this.client.forget(this);
     this.rejectReady(this.error ?? new BlazeError('cancelled', 'cancelled', ''));
-    this.wakeUp();
-  }
-
-  /** @param {unknown} error */
-  fail(error) {
-    if (this.finished) return;
-    this.error = error;
-    this.finish();
+    super.finish();
   }
 
   /** Ends it: what was not taken is dropped, and the iteration ends with this reason. @param {unknown} [reason] */
   cancel(reason = new BlazeError('cancelled', 'cancelled', '')) {
-    if (this.finished) return;
-    if (this.request !== null) this.client.cancelRequest(this.request);
-    this.queue = [];
-    this.fail(reason);
-  }
-
-  wakeUp() {
-    const { wake } = this;
-    this.wake = null;
-    wake?.();
+    super.cancel(reason);
   }
 
   /** The next that is told. @returns {Promise<Told>} */
@@ -161,7 +134,7 @@ export class Subscription {
         continue;
       }
       if (this.finished) throw this.error ?? new BlazeError('cancelled', 'cancelled', 'The server ended the subscription.');
-      await new Promise((resolve) => (this.wake = () => resolve(undefined)));
+      await this.news();
     }
   }
 
