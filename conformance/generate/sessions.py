@@ -127,21 +127,20 @@ def writing(out):
         .server({**refusal(1, 12, "an extension is not known"), "detail": None}).server(ack(1, 41)))
     add(out, "replicated_is_refused", "E-4.5 P-4.2", Script().greet().client(insert(1, level="replicated"))
         .server(refusal(1, 8, "this server does not replicate")).server(ack(1, 41)))
-    text = encode_record({"id": uuid.UUID(ID_A), "text": "ab" * 300}).hex()
-    big = insert(1, text)
-    number, plain = encode(big)
+    big, answer = insert(1, UNIFORM), rows(1, {"seq": "42", "record": UNIFORM})
+    add(out, "compressed_both_ways", "P-5.1 P-2.6 C-3.1", Script().greet().compressed("client", big, packed(big)).server(ACK)
+        .client(get(1)).compressed("server", answer, packed(answer)))
+
+
+# A record of 636 bytes, of which LZ4 leaves some 50.
+UNIFORM = encode_record({"id": uuid.UUID(ID_A), "text": "ab" * 300}).hex()
+
+
+def packed(message):
+    """The payload of a message that holds UNIFORM once, as it travels compressed."""
+    _, plain = encode(message)
     start = plain.index(b"ab" * 300)
-    block = lz4_sequence(plain[:start + 2], 2, 593) + last(plain[start + 595:])
-    add(out, "compressed_both_ways", "P-5.1 P-2.6 C-3.1", compressed_session(big, plain, block, text))
-
-
-def compressed_session(big, plain, block, text):
-    answer = rows(1, {"seq": "42", "record": text})
-    _, back = encode(answer)
-    start = back.index(b"ab" * 300)
-    second = lz4_sequence(back[:start + 2], 2, 593) + last(back[start + 595:])
-    return (Script().greet().compressed("client", big, travelling(len(plain), block)).server(ACK).client(get(1))
-            .compressed("server", answer, travelling(len(back), second)))
+    return travelling(len(plain), lz4_sequence(plain[:start + 2], 2, 593) + last(plain[start + 595:]))
 
 
 def malformed_operation(number):
@@ -225,8 +224,10 @@ def watching(out):
         .client({"is": "unsubscribe", "id": "1"}).server(told(1, "ended")))
     add(out, "unsubscribe_without_credit", "C-3.5", Script().greet().client(subscribe(1, frames="1"))
         .server(told(1, "changes", changes=[but(PUT_A, seq="42")]))
-        .client(credit("request", 1, 2, 1048576 + 19 + len(encode(told(1, "changes", changes=[but(PUT_A, seq="42")]))[1])))
         .client({"is": "unsubscribe", "id": "1"}).server(told(1, "ended")))
+    add(out, "unsubscribe_without_bytes", "C-3.5", Script().greet().client(subscribe(1, bytes="50"))
+        .server(told(1, "changes", changes=[but(PUT_A, seq="42")]))
+        .client({"is": "unsubscribe", "id": "1"}).server(told(1, "ended")).client(get(2)).server(rows(2, ROW_A)))
     add(out, "unsubscribe_of_what_has_ended", "P-4.9.1", Script().greet()
         .client(subscribe(1, start="after", after=position(7)))
         .server(told(1, "reset", position(7), code=300, oldest=position(30))).client({"is": "unsubscribe", "id": "1"})
@@ -358,6 +359,12 @@ def metering(out):
         .server(rows(1, ROW_A, last=False)).server(rows(1, ROW_B), "credit_exceeded"))
     add(out, "answer_exceeds_its_bytes", "P-9.4", Script().greet().client(but(SCAN, bytes="50"))
         .server(rows(1, ROW_A, last=False)).server(rows(1, ROW_B), "credit_exceeded"))
+    first, second = (rows(1, {"seq": seq, "record": UNIFORM}, last=seq == "42") for seq in ("41", "42"))
+    add(out, "compressed_answer_exceeds_its_plain_bytes", "P-9.2 C-3.1", Script().greet().client(but(SCAN, bytes="300"))
+        .compressed("server", first, packed(first)).compressed("server", second, packed(second), "credit_exceeded"))
+    first, second = insert(1, UNIFORM), insert(2, UNIFORM)
+    add(out, "compressed_work_exceeds_its_plain_bytes", "P-9.2 C-3.1", Script().greet(welcome=but(WELCOME, work_bytes="300"))
+        .compressed("client", first, packed(first)).compressed("client", second, packed(second), "credit_exceeded"))
     add(out, "answer_without_credit", "P-9.4 P-9.6", Script().greet().client(but(SCAN, frames="0"))
         .server(rows(1), "credit_exceeded"))
     add(out, "events_exceed_their_frames", "P-9.1 P-9.4", Script().greet().client(subscribe(1, frames="1"))
