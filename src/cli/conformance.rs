@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command as Process;
 use std::sync::Arc;
@@ -11,7 +10,7 @@ use clap::Subcommand;
 
 use super::connect::{Target, dialer, runtime};
 use super::{ExitStatus, Failure};
-use crate::conformance::{self, ClientStage, Exclusions, Report, Restart, Selection, Title};
+use crate::conformance::{self, ClientStage, Exclusions, Listen, Report, Restart, Selection, Title};
 use crate::transport::Url;
 
 /// Arguments of `conformance`.
@@ -70,9 +69,10 @@ struct ServerArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = CLIENT_EXAMPLES)]
 struct ClientArgs {
-    /// Where to listen: with port 0 each case has a port of its own and several run at once, else one after another
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
-    listen: SocketAddr,
+    /// Where to listen: ADDRESS:PORT, ws:ADDRESS:PORT or unix:PATH; with port 0 each case has a port of its own and several
+    /// run at once, else one after another
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    listen: Listen,
     /// Run the cases that take half a minute and more, too
     #[arg(long)]
     slow: bool,
@@ -105,6 +105,7 @@ const CLIENT_EXAMPLES: &str = "\
 Examples:
   blazedb conformance client -- python3 driver.py
   blazedb conformance client --only client.resume. --verbose -- node driver.mjs
+  blazedb conformance client --listen ws:127.0.0.1:0 -- node driver.mjs
   blazedb conformance client --list
 
 Exit status: 0 when nothing failed that is not excluded, 1 when something did.";

@@ -14,7 +14,7 @@ pub(super) type Verdict = Result<(), Failure>;
 
 impl Failure {
     pub(super) fn new(what: impl fmt::Display) -> Self {
-        Self(what.to_string().replace(['\n', '\r'], " "))
+        Self(printable(&what.to_string()))
     }
 
     /// The same, with where it happened before it.
@@ -39,6 +39,26 @@ impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
         Self::new(error)
     }
+}
+
+/// A text of the one under test as one line that a terminal shows as it is: blanks for the ends of lines, escapes for all
+/// else that is not to be seen.
+pub(super) fn printable(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\r' => line.push(' '),
+            '\t' => line.push_str("  "),
+            c if c.is_control() || is_invisible(c) => line.extend(c.escape_unicode()),
+            c => line.push(c),
+        }
+    }
+    line
+}
+
+/// Marks that turn the direction of text around: what they hide would be read as something else.
+const fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Fails unless `is_so`.

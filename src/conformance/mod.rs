@@ -29,6 +29,7 @@ mod target;
 mod work;
 
 pub use case::{Title, table};
+pub use clients::Listen;
 pub use exclusions::Exclusions;
 pub use failure::Failure;
 pub use report::{Finding, Line, Report};

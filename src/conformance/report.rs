@@ -30,6 +30,8 @@ pub struct Line {
     pub finding: Finding,
     /// How long it took.
     pub took: Duration,
+    /// Of a case that failed, the last lines that the program under test wrote to stderr.
+    pub stderr: Vec<String>,
 }
 
 impl Line {
@@ -77,7 +79,7 @@ impl Report {
     pub fn text(&self, all: bool) -> String {
         let mut text = String::new();
         for line in &self.lines {
-            let Line { case: Title { id, title, clauses }, finding, took } = line;
+            let Line { case: Title { id, title, clauses }, finding, took, stderr } = line;
             let _ = match finding {
                 Finding::Passed if !all => Ok(()),
                 Finding::Passed => {
@@ -94,6 +96,9 @@ impl Report {
                     writeln!(text, "FAILED    {id}  is excluded, but passes: take it out of the file")
                 }
             };
+            for said in stderr {
+                let _ = writeln!(text, "          stderr: {said}");
+            }
         }
         let failed = self.lines.iter().filter(|line| line.is_failure()).count();
         let _ = writeln!(
@@ -138,6 +143,10 @@ impl Report {
                     write!(xml, "<skipped message=\"{}\"/>", escaped(&format!("{reason}: {what}")))
                 }
             };
+            if !line.stderr.is_empty() {
+                let lines: Vec<String> = line.stderr.iter().map(|line| escaped(line)).collect();
+                let _ = write!(xml, "<system-err>{}</system-err>", lines.join("\n"));
+            }
             xml.push_str("</testcase>\n");
         }
         xml.push_str("</testsuite>\n");
@@ -167,7 +176,7 @@ mod tests {
 
     fn line(id: &'static str, finding: Finding) -> Line {
         let case = Title { id, title: "It is so", clauses: "P-1.1" };
-        Line { case, finding, took: Duration::from_millis(20) }
+        Line { case, finding, took: Duration::from_millis(20), stderr: Vec::new() }
     }
 
     fn report(findings: Vec<Line>) -> Report {
@@ -197,6 +206,17 @@ mod tests {
             "FAILED    a.c  It is so (P-1.1)\n          1 is 2\nnot run   a.d  for want of time\n\
              1 passed, 1 failed, 0 excluded, 1 not run, in 1.5 s\n"
         );
+    }
+
+    #[test]
+    fn what_the_program_said_follows_its_failure() {
+        let failed = line("a.c", Finding::Failed("1 is 2".to_owned()));
+        let said = Line { stderr: vec!["a < b".to_owned(), "c".to_owned()], ..failed };
+        let report = report(vec![said]);
+        assert!(
+            report.text(false).contains("\n          1 is 2\n          stderr: a < b\n          stderr: c\n")
+        );
+        assert!(report.junit().contains("<failure message=\"1 is 2\"/><system-err>a &lt; b\nc</system-err>"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::case::{Case, Needs, Title};
-use super::clients::{self, Stage};
+use super::clients::{self, Listen, Stage};
 use super::exclusions::Exclusions;
 use super::failure::Failure;
 use super::items::Item;
@@ -83,12 +83,12 @@ pub async fn check_server(
     Ok(report("server", lines, &cases, selection, start))
 }
 
-/// Runs the cases of a client against the program of `command`, which is started once for each. With a port that is not 0
-/// in `stage` they run one after another.
+/// Runs the cases of a client against the program of `command`, which is started once for each. They run one after another
+/// where there is no place for several: with a port that is not 0, and on a Unix socket.
 pub async fn check_client(stage: &ClientStage, selection: &Selection) -> Report {
     let start = Instant::now();
     let cases: Vec<Case<Stage>> = clients::all().filter(|case| selection.names(case.title.id)).collect();
-    let at_once = if stage.listen.port() == 0 { CLIENTS_AT_ONCE } else { 1 };
+    let at_once = if stage.listen.has_room_for_several() { CLIENTS_AT_ONCE } else { 1 };
     let over = |title: Title| Stage::new(stage.clone(), title.id);
     let lines =
         run_at_once(at_once, cases.iter().collect(), |needs| selection.skips(needs, false), over).await;
@@ -99,12 +99,30 @@ pub async fn check_client(stage: &ClientStage, selection: &Selection) -> Report 
 #[derive(Debug, Clone)]
 pub struct ClientStage {
     /// Where the tester listens.
-    pub listen: std::net::SocketAddr,
+    pub listen: Listen,
     /// The program and its arguments: `conformance/client-contract.md`.
     pub command: Vec<String>,
 }
 
-async fn run_at_once<T: Send + 'static>(
+/// What a case runs over.
+trait Subject: Clone + Send + 'static {
+    /// What the program under test said on stderr, once a case has failed.
+    fn last_words(self) -> impl Future<Output = Vec<String>> + Send;
+}
+
+impl Subject for Target {
+    async fn last_words(self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+impl Subject for Stage {
+    async fn last_words(self) -> Vec<String> {
+        self.words.lines().await
+    }
+}
+
+async fn run_at_once<T: Subject>(
     at_once: usize,
     cases: Vec<&Case<T>>,
     skips: impl Fn(Needs) -> Option<&'static str>,
@@ -115,7 +133,8 @@ async fn run_at_once<T: Send + 'static>(
     let mut lines = Vec::new();
     for case in cases {
         if let Some(why) = skips(case.needs) {
-            lines.push(Line { case: case.title, finding: Finding::Skipped(why), took: Duration::ZERO });
+            let (finding, stderr) = (Finding::Skipped(why), Vec::new());
+            lines.push(Line { case: case.title, finding, took: Duration::ZERO, stderr });
             continue;
         }
         let (case, over, places) = (*case, over(case.title), places.clone());
@@ -134,14 +153,20 @@ async fn run_at_once<T: Send + 'static>(
     lines
 }
 
-async fn judge<T>(case: Case<T>, over: T) -> Line {
+async fn judge<T: Subject>(case: Case<T>, over: T) -> Line {
     let start = Instant::now();
+    let subject = over.clone();
     let finding = match timeout(CASE_PATIENCE, (case.run)(over)).await {
         Ok(Ok(())) => Finding::Passed,
         Ok(Err(failure)) => Finding::Failed(failure.to_string()),
         Err(_) => Finding::Failed(format!("not done within {} s", CASE_PATIENCE.as_secs())),
     };
-    Line { case: case.title, finding, took: start.elapsed() }
+    let took = start.elapsed();
+    let stderr = match finding {
+        Finding::Failed(_) => subject.last_words().await,
+        _ => Vec::new(),
+    };
+    Line { case: case.title, finding, took, stderr }
 }
 
 /// The lines in the order of the table, with the exclusions taken into account.

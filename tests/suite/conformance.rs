@@ -183,9 +183,47 @@ fn driver() -> PathBuf {
 
 #[test]
 fn our_client_passes() {
+    our_client_passes_over("127.0.0.1:0", &Selection::default());
+}
+
+fn our_client_passes_over(listen: &str, selection: &Selection) {
     let command = vec![driver().to_str().unwrap().to_owned()];
-    let stage = ClientStage { listen: "127.0.0.1:0".parse().unwrap(), command };
-    is_clean(&block_on(check_client(&stage, &Selection::default())));
+    let stage = ClientStage { listen: listen.parse().unwrap(), command };
+    is_clean(&block_on(check_client(&stage, selection)));
+}
+
+#[test]
+fn our_client_passes_what_takes_time() {
+    our_client_passes_over("127.0.0.1:0", &Selection { slow: true, ..only(&["client.time."]) });
+}
+
+#[test]
+fn our_client_passes_over_websocket() {
+    our_client_passes_over("ws:127.0.0.1:0", &Selection::default());
+}
+
+/// One after another at one place: whoever was there before leaves nothing behind.
+#[test]
+fn our_client_passes_over_a_unix_socket() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("socket");
+    let listen = format!("unix:{}", socket.display());
+    our_client_passes_over(
+        &listen,
+        &only(&["client.operation.", "client.resume.", "client.close", "client.lost"]),
+    );
+    assert!(!socket.exists());
+}
+
+/// What a driver wrote to stderr before it fell is shown below the case, as text that harms no terminal.
+#[test]
+fn what_a_driver_said_on_stderr_is_shown_when_its_case_fails() {
+    let script = r"for n in 1 2 3; do echo line $n >&2; done; printf '\033[31mred' >&2; exit 7";
+    let output = blazedb(&["client", "--only", "client.hello", "--", "sh", "-c", script]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let shown = "\n          stderr: line 1\n          stderr: line 2\n          stderr: line 3\n          stderr: \\u{1b}[31mred\n";
+    assert!(text.contains(shown), "{text}");
 }
 
 fn blazedb(arguments: &[&str]) -> std::process::Output {

@@ -16,6 +16,7 @@ mod verify;
 mod wire_tools;
 
 mod allocations;
+mod broken_client;
 mod broken_relay;
 mod broken_server;
 mod clauses;

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::host::{Heard, Host, NODE, Welcome, answer, at, error, goodbye};
+use super::host::{Heard, Host, Welcome, answer, at, error, goodbye};
 use super::play::{Play, Stage};
 use crate::conformance::case::cases;
 use crate::conformance::failure::{Failure, Verdict, ensure, same};
 use crate::conformance::fields::{COMPRESSED, Fields, SEQUENCES, header, kind, sealed};
 use crate::conformance::items::plain;
-use crate::wire::{ErrorCode, compress};
+use crate::wire::{CreditLimit, ErrorCode, compress};
 
 cases! { Stage:
     "client.hello" "A Hello names the database, a node or none, and numbers that begin at 1" "P-4.1 C-2.1 C-2.2" Nothing hello;
@@ -27,12 +27,19 @@ cases! { Stage:
     "client.goodbye" "A server's Goodbye is answered, and the client comes back when it advised" "C-11.2 C-10 P-4.9" Nothing server_goodbye;
     "client.goodbye.outcomes" "Outcomes behind the server's Goodbye are taken" "C-11.1 P-8.4" Nothing outcomes_after_goodbye;
     "client.refused.retry" "A Hello that is refused for now is said again, not before the time advised" "C-2.7 P-4.7.1 C-10" Nothing too_busy;
+    "client.refused" "A Hello that is refused for good is told as ended with its code, and not said again" "C-2.7 C-10" Nothing refused;
     "client.fenced" "A client that is fenced is over, and does not come back" "C-2.7" Nothing fenced;
     "client.lost" "A connection that is lost in any phase is made again" "C-10" Nothing lost;
+    "client.lost.unknown" "A code that the client does not know may mend: it comes back" "C-10 P-4.7" Nothing unknown_code;
     "client.welcome.version" "A Welcome of another version than offered is refused" "C-2.5" Nothing other_version;
     "client.welcome.node" "A Welcome of another node than named is refused" "C-2.5" Nothing other_node;
     "client.welcome.heartbeat" "A Welcome with a heartbeat out of range is refused" "C-2.5 C-2.4" Nothing other_heartbeat;
     "client.welcome.capability" "A Welcome with a capability that was not offered is refused" "C-2.5 P-4.1.1" Nothing other_capability;
+    "client.welcome.early" "What comes before the Welcome is unexpected_message" "C-2.1" Nothing early;
+    "client.welcome.twice" "So is a second Welcome" "C-2.1" Nothing twice;
+    "client.welcome.length" "Before the Welcome a payload over 4,096 bytes is payload_too_large" "P-2.3" Nothing long_welcome;
+    "client.welcome.reused" "A Welcome that decided what the client has not sent is identity_reused: it takes a new node" "C-2.6 C-10.2" Nothing reused;
+    "client.welcome.expired" "A Welcome that does not know what the client was told is identity_expired: it takes a new node" "C-2.6 C-10.2" Nothing forgotten;
     "client.fault.magic" "What is no frame ends the connection by bad_magic" "P-2.2" Nothing magic;
     "client.fault.crc" "A damaged frame ends it by frame_checksum_mismatch, and the client comes back" "P-2.5 C-10" Nothing crc;
     "client.fault.length" "A length over the limit ends it by payload_too_large" "P-2.3" Nothing length;
@@ -42,18 +49,20 @@ cases! { Stage:
     "client.fault.record" "A record whose CRC is wrong ends it by record_checksum_mismatch, and is not told" "P-1.6" Nothing record;
     "client.fault.role" "A message that only clients send ends it by unexpected_message" "P-2.9" Nothing role;
     "client.fault.request" "An answer to what was not asked ends it by unexpected_message" "C-6.7" Nothing unknown_request;
+    "client.fault.request.kind" "So is an answer of another kind than was asked for" "C-6.7" Nothing other_kind;
+    "client.fault.request.event" "So is an Event that nobody watches for" "C-6.7" Nothing unknown_event;
+    "client.fault.request.error" "So is an Error of a request that does not run" "C-6.7" Nothing unknown_error;
+    "client.fault.goodbye" "What a server sends after its Goodbye but outcomes ends the connection" "C-11.1" Nothing after_goodbye;
     "client.fault.credit" "A frame beyond the credit ends it by credit_exceeded" "P-9.4" Nothing exceeded;
     "client.fault.falling" "A lane's limit that falls ends it by invalid_credit" "P-9.3" Nothing falling;
     "client.fault.compressed" "A block that lies ends it by bad_compression" "P-5.2" Nothing bad_compression;
-    "client.time.ping" "A client that hears nothing for a heartbeat sends a Ping" "C-9.2" Time pings;
-    "client.time.silence" "A server that is silent for two and a half heartbeats is given up, and connected to anew" "C-9.3 C-10" Time silence;
 }
 
-const PUT: &str = r#""do":"put","collection":"notes","record":{"id":{"$uuid":"c0f00000-0000-4000-8000-000000000001"},"n":1}"#;
-const SCAN: &str = r#""do":"scan","collection":"notes""#;
+pub(super) const PUT: &str = r#""do":"put","collection":"notes","record":{"id":{"$uuid":"c0f00000-0000-4000-8000-000000000001"},"n":1}"#;
+pub(super) const SCAN: &str = r#""do":"scan","collection":"notes""#;
 
 /// The client still works: one put over this connection, whose number is due.
-async fn works(play: &mut Play, host: &mut Host) -> Verdict {
+pub(super) async fn works(play: &mut Play, host: &mut Host) -> Verdict {
     let command = play.driver.tell(PUT)?;
     let (number, _) = host.operation(&mut play.memory).await?;
     host.ack(&mut play.memory, number, at(number.saturating_add(1))).await?;
@@ -64,17 +73,13 @@ async fn hello(stage: Stage) -> Verdict {
     let mut play = stage.open().await?;
     let command = play.driver.tell(r#""do":"connect","lz4":false,"heartbeat_ms":20000"#)?;
     let (mut host, heard) = play.hear_hello().await?;
+    // A client may make its own id (E-4.8).
+    let node = host.rules.named;
     let expected =
-        Heard::Hello { node: None, oldest: 1, next: 1, database: "main".to_owned(), heartbeat_ms: 20_000 };
-    if let Heard::Hello { node: Some(own), .. } = &heard {
-        // A client may make its own id (E-4.8).
-        play.memory.node = Some(*own);
-        host.welcome(&Welcome { node: *own, ..Welcome::new() }).await?;
-    } else {
-        same("the Hello", &heard, &expected)?;
-        host.is_quiet(&mut play.memory, Duration::from_millis(200)).await?;
-        host.welcome(&Welcome::new()).await?;
-    }
+        Heard::Hello { node, oldest: 1, next: 1, database: "main".to_owned(), heartbeat_ms: 20_000 };
+    same("the Hello", &heard, &expected)?;
+    host.is_quiet(&mut play.memory, Duration::from_millis(200)).await?;
+    play.memory.node = Some(host.welcome(&Welcome::new()).await?);
     ensure(!host.rules.offers_lz4, || "it offers lz4 though it was told not to".to_owned())?;
     play.driver.done(command).await?;
     play.finish(host).await
@@ -269,6 +274,17 @@ async fn too_busy(stage: Stage) -> Verdict {
     play.finish(host).await
 }
 
+async fn refused(stage: Stage) -> Verdict {
+    let mut play = stage.open().await?;
+    let command = play.driver.tell(r#""do":"connect","lz4":false"#)?;
+    let (mut host, _) = play.hear_hello().await?;
+    let code = ErrorCode::UnknownDatabase.number();
+    host.send(kind::ERROR, &error(0, 0, code)).await?;
+    drop(host);
+    play.driver.failed(command, "ended", code).await?;
+    ensure(!play.is_called(Duration::from_millis(1_500)).await, || "it comes back".to_owned())
+}
+
 async fn fenced(stage: Stage) -> Verdict {
     let (mut play, mut host) = stage.begin(&Welcome::new()).await?;
     let command = play.driver.tell(PUT)?;
@@ -297,6 +313,19 @@ async fn lost(stage: Stage) -> Verdict {
     play.finish(host).await
 }
 
+async fn unknown_code(stage: Stage) -> Verdict {
+    let (mut play, mut host) = stage.begin(&Welcome::new()).await?;
+    let command = play.driver.tell(PUT)?;
+    host.operation(&mut play.memory).await?;
+    host.send(kind::ERROR, &error(0, 0, 9_999)).await?;
+    drop(host);
+    let mut host = play.meet(&Welcome::new()).await?;
+    let (number, _) = host.operation(&mut play.memory).await?;
+    host.ack(&mut play.memory, number, at(2)).await?;
+    play.driver.done(command).await?;
+    play.finish(host).await
+}
+
 /// A Welcome that a client that was welcome before must refuse.
 async fn is_refused(stage: Stage, welcome: Welcome) -> Verdict {
     let (mut play, host) = stage.begin(&Welcome::new()).await?;
@@ -311,8 +340,8 @@ async fn other_version(stage: Stage) -> Verdict {
 }
 
 async fn other_node(stage: Stage) -> Verdict {
-    let node = uuid::Uuid::from_u128(NODE.as_u128().wrapping_add(1));
-    is_refused(stage, Welcome { node, ..Welcome::new() }).await
+    // No client makes an id of version 0.
+    is_refused(stage, Welcome { node: Some(uuid::Uuid::from_u128(1)), ..Welcome::new() }).await
 }
 
 async fn other_heartbeat(stage: Stage) -> Verdict {
@@ -321,6 +350,58 @@ async fn other_heartbeat(stage: Stage) -> Verdict {
 
 async fn other_capability(stage: Stage) -> Verdict {
     is_refused(stage, Welcome { capabilities: vec!["zstd"], ..Welcome::new() }).await
+}
+
+/// In place of a Welcome there come these bytes, which the client must not put up with.
+async fn is_greeted_by(stage: Stage, bytes: impl FnOnce(&mut Host) -> Vec<u8>, code: ErrorCode) -> Verdict {
+    let (mut play, host) = stage.begin(&Welcome::new()).await?;
+    drop(host);
+    let (mut host, _) = play.hear_hello().await?;
+    let bytes = bytes(&mut host);
+    host.write(&bytes).await?;
+    host.ends_by(&mut play.memory, &[code]).await
+}
+
+async fn early(stage: Stage) -> Verdict {
+    let early = |host: &mut Host| host.make(kind::PING, 0, &ping_payload());
+    is_greeted_by(stage, early, ErrorCode::UnexpectedMessage).await
+}
+
+async fn long_welcome(stage: Stage) -> Verdict {
+    let long = |host: &mut Host| header(kind::HANDSHAKE, 4_097, 0, host.sequence);
+    is_greeted_by(stage, long, ErrorCode::PayloadTooLarge).await
+}
+
+async fn twice(stage: Stage) -> Verdict {
+    let (mut play, mut host) = stage.begin(&Welcome::new()).await?;
+    host.welcome(&Welcome { sequence: host.sequence, ..Welcome::new() }).await?;
+    host.ends_by(&mut play.memory, &[ErrorCode::UnexpectedMessage]).await
+}
+
+async fn reused(stage: Stage) -> Verdict {
+    let (mut play, mut host) = stage.begin(&Welcome::new()).await?;
+    let command = play.driver.tell(PUT)?;
+    host.operation(&mut play.memory).await?;
+    drop(host);
+    let (mut host, _) = play.hear_hello().await?;
+    host.welcome(&Welcome { node_decided: 2, ..Welcome::new() }).await?;
+    host.ends_by(&mut play.memory, &[ErrorCode::IdentityReused]).await?;
+    let mut host = play.meet_anew().await?;
+    play.driver.failed(command, "unknown", 0).await?;
+    works(&mut play, &mut host).await?;
+    play.finish(host).await
+}
+
+async fn forgotten(stage: Stage) -> Verdict {
+    let (mut play, mut host) = stage.begin(&Welcome::new()).await?;
+    works(&mut play, &mut host).await?;
+    drop(host);
+    let (mut host, _) = play.hear_hello().await?;
+    host.welcome(&Welcome::new()).await?;
+    host.ends_by(&mut play.memory, &[ErrorCode::IdentityExpired]).await?;
+    let mut host = play.meet_anew().await?;
+    works(&mut play, &mut host).await?;
+    play.finish(host).await
 }
 
 /// Bytes of the server's that the client must not put up with; answers the play.
@@ -410,31 +491,50 @@ async fn unknown_request(stage: Stage) -> Verdict {
     ends(stage, unasked, &[ErrorCode::UnexpectedMessage]).await.map(drop)
 }
 
+async fn other_kind(stage: Stage) -> Verdict {
+    let (mut play, mut host) = stage.begin(&Welcome::new()).await?;
+    play.driver.tell(SCAN)?;
+    let (request, ..) = host.query(&mut play.memory).await?;
+    host.changes(request, &[(2, plain(1))]).await?;
+    host.ends_by(&mut play.memory, &[ErrorCode::UnexpectedMessage]).await
+}
+
+async fn unknown_event(stage: Stage) -> Verdict {
+    let unasked =
+        |host: &mut Host| host.make(kind::EVENT, 0, &Fields::new().u64(77).u8(2).position(at(1)).done());
+    ends(stage, unasked, &[ErrorCode::UnexpectedMessage]).await.map(drop)
+}
+
+async fn unknown_error(stage: Stage) -> Verdict {
+    let unasked = |host: &mut Host| host.make(kind::ERROR, 0, &error(2, 77, ErrorCode::Cancelled.number()));
+    ends(stage, unasked, &[ErrorCode::UnexpectedMessage]).await.map(drop)
+}
+
+async fn after_goodbye(stage: Stage) -> Verdict {
+    let (mut play, mut host) = stage.begin(&Welcome::new()).await?;
+    // Else both Goodbyes are the end already.
+    play.driver.tell(PUT)?;
+    host.operation(&mut play.memory).await?;
+    host.send(kind::GOODBYE, &goodbye(0, 0)).await?;
+    host.wait(&mut play.memory, "the client's Goodbye", |heard| (*heard == Heard::Goodbye).then_some(()))
+        .await?;
+    host.send(kind::PING, &ping_payload()).await?;
+    host.ends_by(&mut play.memory, &[ErrorCode::UnexpectedMessage]).await
+}
+
 async fn exceeded(stage: Stage) -> Verdict {
     let (mut play, mut host) = stage.begin(&Welcome::new()).await?;
     play.driver.tell(r#""do":"watch","collection":"notes","mode":"all","start":"now""#)?;
     let (request, ..) = host.subscription(&mut play.memory).await?;
-    let limit = host.rules.running.get(&request).copied().unwrap_or_default();
-    ensure(limit.frames < 100_000 && limit.bytes < 1 << 30, || {
-        format!("it grants {limit:?}, which bounds nothing (P-9.5)")
-    })?;
     // One frame more than the first limit allows, all at once: no Credit can cover the last before it is sent.
-    let mut bytes = Vec::new();
-    let (mut frames, mut sent) = (0_u64, 0_u64);
-    let text = 30_000;
-    while frames <= limit.frames && sent <= limit.bytes {
-        let seq = frames.saturating_add(2);
-        let change = Fields::new().u64(request).u8(1).position(at(seq)).u16(1).u8(0x81).u64(seq);
-        let payload = change.record(&crate::conformance::items::bulky(seq, text)).done();
-        sent = sent.saturating_add(u64::try_from(payload.len()).unwrap_or(0)).saturating_add(19);
-        frames = frames.saturating_add(1);
-        bytes.extend(host.make(kind::EVENT, 0, &payload));
-    }
+    let (mut bytes, sent) = host.all_that_is_granted(request, CreditLimit::default())?;
+    let (beyond, cost) = host.bulky_change(request, sent.frames.saturating_add(2));
+    bytes.extend(beyond);
     host.write(&bytes).await?;
     // A client that handed on what came first may have granted more by then.
     let outcome = host.ends_by(&mut play.memory, &[ErrorCode::CreditExceeded]).await;
     let raised = host.rules.running.get(&request).copied().unwrap_or_default();
-    let is_covered = frames <= raised.frames && sent <= raised.bytes.saturating_add(1);
+    let is_covered = sent.frames < raised.frames && sent.bytes.saturating_add(cost) <= raised.bytes;
     if outcome.is_err() && is_covered { Ok(()) } else { outcome }
 }
 
@@ -458,25 +558,4 @@ async fn bad_compression(stage: Stage) -> Verdict {
     let head = header(kind::PING, 8, 0x10, host.sequence);
     host.write(&sealed([head, ping_payload()].concat())).await?;
     host.ends_by(&mut play.memory, &[ErrorCode::ReservedFlags]).await
-}
-
-async fn pings(stage: Stage) -> Verdict {
-    let (mut play, mut host) = stage.begin(&Welcome { heartbeat_ms: 5_000, ..Welcome::new() }).await?;
-    let start = Instant::now();
-    // Pings are answered by the host, so the connection stays.
-    host.is_quiet(&mut play.memory, Duration::from_secs(20)).await?;
-    ensure(host.pings > 0, || format!("no Ping came within {} s", start.elapsed().as_secs()))?;
-    works(&mut play, &mut host).await?;
-    play.finish(host).await
-}
-
-async fn silence(stage: Stage) -> Verdict {
-    let (play, host) = stage.begin(&Welcome { heartbeat_ms: 5_000, ..Welcome::new() }).await?;
-    let start = Instant::now();
-    // Nobody reads this connection, and nobody writes.
-    let again = tokio::time::timeout(Duration::from_secs(25), play.accept()).await;
-    ensure(matches!(again, Ok(Ok(_))), || "it does not connect anew within 25 s".to_owned())?;
-    let took = start.elapsed();
-    drop(host);
-    ensure(took >= Duration::from_secs(10), || format!("it gave up after {} ms", took.as_millis()))
 }

@@ -1,20 +1,18 @@
 //! The program under test: commands in, answers out, as `conformance/client-contract.md` says.
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Instant, timeout_at};
 
+use super::words::LastWords;
 use crate::blazebinary::{Dict, Value, json};
 use crate::conformance::failure::{Failure, Verdict, ensure};
 use crate::conformance::limits::{CLIENT_PATIENCE, deadline};
 
-/// What is kept of a program's stderr, in bytes: the end says most.
-const KEPT_STDERR: usize = 2_000;
 /// How long a program may take to end once its stdin has.
 const END: Duration = Duration::from_secs(5);
 
@@ -23,7 +21,6 @@ pub(super) struct Driver {
     child: Child,
     stdin: Option<ChildStdin>,
     lines: UnboundedReceiver<String>,
-    stderr: Arc<Mutex<Vec<u8>>>,
     next_id: u64,
     /// Read, and not what was waited for.
     backlog: VecDeque<Dict>,
@@ -38,7 +35,13 @@ pub(super) enum Answer {
 }
 
 impl Driver {
-    pub(super) fn start(command: &[String], url: &str, scenario: &str) -> Result<Self, Failure> {
+    /// Starts the program; what it writes to stderr goes to `words`.
+    pub(super) fn start(
+        command: &[String],
+        url: &str,
+        scenario: &str,
+        words: &LastWords,
+    ) -> Result<Self, Failure> {
         let (program, arguments) =
             command.split_first().ok_or_else(|| Failure::new("there is no command"))?;
         let mut child = Command::new(program)
@@ -61,13 +64,11 @@ impl Driver {
                 }
             });
         }
-        let stderr = Arc::new(Mutex::new(Vec::new()));
-        if let Some(mut from) = child.stderr.take() {
-            let kept = stderr.clone();
-            std::thread::spawn(move || keep_the_end(&mut from, &kept));
+        if let Some(stderr) = child.stderr.take() {
+            words.listen(stderr);
         }
         let (backlog, answered) = (VecDeque::new(), Vec::new());
-        Ok(Self { child, stdin, lines, stderr, next_id: 1, backlog, answered })
+        Ok(Self { child, stdin, lines, next_id: 1, backlog, answered })
     }
 
     /// Gives a command: the members behind its id, as JSON. Answers its id.
@@ -76,17 +77,11 @@ impl Driver {
         self.next_id = id.saturating_add(1);
         let stdin = self.stdin.as_mut().ok_or_else(|| Failure::new("the program's stdin is closed"))?;
         let line = format!("{{\"id\":{id},{members}}}\n");
-        stdin.write_all(line.as_bytes()).and_then(|()| stdin.flush()).map_err(|error| {
-            let told = self.last_words();
-            Failure::new(format_args!("the program does not read its stdin: {error}{told}"))
-        })?;
+        stdin
+            .write_all(line.as_bytes())
+            .and_then(|()| stdin.flush())
+            .map_err(|error| Failure::new(format_args!("the program does not read its stdin: {error}")))?;
         Ok(id)
-    }
-
-    fn last_words(&self) -> String {
-        let bytes = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = String::from_utf8_lossy(&bytes).trim().to_owned();
-        if text.is_empty() { text } else { format!("; on stderr: {text}") }
     }
 
     /// The next line within `patience` that is about a command.
@@ -96,11 +91,7 @@ impl Driver {
             let line = match timeout_at(deadline, self.lines.recv()).await {
                 Err(_) => return Ok(None),
                 Ok(Some(line)) => line,
-                Ok(None) => {
-                    // Its last lines come through another thread.
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    return Err(Failure::new(format_args!("the program ended{}", self.last_words())));
-                }
+                Ok(None) => return Err(Failure::new("the program ended")),
             };
             let value = json::read_value(&line).map_err(|error| {
                 Failure::new(format_args!("the program wrote a line that is no typed JSON: {error}: {line}"))
@@ -151,8 +142,7 @@ impl Driver {
     /// The answer to a command.
     pub(super) async fn answer(&mut self, id: u64) -> Result<Answer, Failure> {
         let found = self.next_of(id, false, CLIENT_PATIENCE).await?;
-        let told = self.last_words();
-        let dict = found.ok_or_else(|| Failure::new(format_args!("command {id} is not answered{told}")))?;
+        let dict = found.ok_or_else(|| Failure::new(format_args!("command {id} is not answered")))?;
         read_answer(&dict)
     }
 
@@ -182,9 +172,8 @@ impl Driver {
     /// The next event of a watch but heartbeats and waiting: its name and its changes.
     pub(super) async fn event(&mut self, id: u64) -> Result<(String, Vec<Value>), Failure> {
         loop {
-            let told = self.last_words();
             let dict = self.next_of(id, true, CLIENT_PATIENCE).await?;
-            let dict = dict.ok_or_else(|| Failure::new(format_args!("no event of {id} is told{told}")))?;
+            let dict = dict.ok_or_else(|| Failure::new(format_args!("no event of {id} is told")))?;
             let name = text_of(&dict, "event");
             if name != "heartbeat" && name != "waiting" {
                 let changes = match dict.get("changes") {
@@ -207,8 +196,7 @@ impl Driver {
         let until = deadline(END);
         loop {
             if let Some(status) = self.child.try_wait()? {
-                let told = self.last_words();
-                return ensure(status.success(), || format!("the program ended with {status}{told}"));
+                return ensure(status.success(), || format!("the program ended with {status}"));
             }
             ensure(Instant::now() < until, || "the program does not end at the end of its stdin".to_owned())?;
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -221,16 +209,6 @@ impl Drop for Driver {
         // One that ended by itself is none to kill.
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-fn keep_the_end(from: &mut impl Read, kept: &Mutex<Vec<u8>>) {
-    let mut bytes = [0; 1024];
-    while let Ok(read @ 1..) = from.read(&mut bytes) {
-        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.extend_from_slice(bytes.get(..read).unwrap_or_default());
-        let over = kept.len().saturating_sub(KEPT_STDERR);
-        kept.drain(..over);
     }
 }
 

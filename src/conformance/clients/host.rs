@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::rules::{Memory, Rules};
 use crate::conformance::failure::{Failure, Verdict, ensure, same};
-use crate::conformance::fields::{Fields, SEQUENCES, frame, kind};
+use crate::conformance::fields::{FRAME_BYTES, Fields, SEQUENCES, frame, kind};
 use crate::conformance::limits::{CLIENT_PATIENCE, PATIENCE, READ_BYTES, deadline};
+use crate::transport::Stream;
 use crate::wire::message::{CreditScope, Mode, QueryKind, Start};
 use crate::wire::{CreditLimit, ErrorCode, Flags, FrameBuffer, Message, Position, decompress};
 
@@ -24,13 +24,14 @@ pub(super) struct Welcome {
     pub(super) heartbeat_ms: u32,
     pub(super) work: (u64, u64),
     pub(super) request_limit: u16,
-    pub(super) node: Uuid,
+    /// Another node than the client must expect; `None` for the one that its Hello named, or [`NODE`] where it named none.
+    pub(super) node: Option<Uuid>,
     pub(super) capabilities: Vec<&'static str>,
     pub(super) sequence: u32,
     pub(super) extension: Vec<u8>,
 }
 
-/// The node that the tester gives.
+/// The node that the tester gives a client that has none.
 pub(super) const NODE: Uuid = Uuid::from_u128(0x018f_3c7a_5b2d_7c4e_9a1b_2c3d_4e5f_6071);
 
 impl Welcome {
@@ -42,18 +43,18 @@ impl Welcome {
             heartbeat_ms: 60_000,
             work: (1_024, 4 << 20),
             request_limit: 64,
-            node: NODE,
+            node: None,
             capabilities: Vec::new(),
             sequence: 0,
             extension: Vec::new(),
         }
     }
 
-    fn payload(&self) -> Vec<u8> {
+    fn payload(&self, node: Uuid) -> Vec<u8> {
         let head = Fields::new().u8(2).u8(self.version).u64(self.node_decided).u16(self.window);
         let credit = head.u32(self.heartbeat_ms).u64(self.work.0).u64(self.work.1).u64(0).u64(0);
         let at = credit.u16(self.request_limit).u64(0x018f_3029_d900_0003).position(at(1));
-        let named = at.uuid(Some(Uuid::from_u128(7))).uuid(Some(self.node)).str("conformance/1");
+        let named = at.uuid(Some(Uuid::from_u128(7))).uuid(Some(node)).str("conformance/1");
         named.strs(&self.capabilities).bytes(&self.extension).done()
     }
 }
@@ -114,23 +115,26 @@ pub(super) enum Asks {
 
 /// One connection, from the server's side.
 pub(super) struct Host {
-    stream: TcpStream,
+    stream: Stream,
     buffer: FrameBuffer,
     pub(super) rules: Rules,
     pub(super) sequence: u32,
     /// How many Pings were answered.
     pub(super) pings: u64,
+    /// Part of a frame was written.
+    is_amid_a_frame: bool,
     backlog: VecDeque<Heard>,
 }
 
 impl Host {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: Stream) -> Self {
         Self {
             stream,
             buffer: FrameBuffer::new(),
             rules: Rules::default(),
             sequence: 0,
             pings: 0,
+            is_amid_a_frame: false,
             backlog: VecDeque::new(),
         }
     }
@@ -156,15 +160,17 @@ impl Host {
         self.write(&bytes).await
     }
 
-    /// Says the Welcome.
-    pub(super) async fn welcome(&mut self, welcome: &Welcome) -> Verdict {
+    /// Says the Welcome, and answers the node that it names: the Hello's own (C-2.5), unless the case wants another.
+    pub(super) async fn welcome(&mut self, welcome: &Welcome) -> Result<Uuid, Failure> {
+        let node = welcome.node.or(self.rules.named).unwrap_or(NODE);
         self.sequence = welcome.sequence;
         self.rules.is_welcome = true;
         self.rules.is_compressing = self.rules.offers_lz4 && welcome.capabilities.contains(&"lz4");
         self.rules.window = u64::from(welcome.window);
         self.rules.work = CreditLimit { frames: welcome.work.0, bytes: welcome.work.1 };
         self.rules.request_limit = welcome.request_limit;
-        self.send(kind::HANDSHAKE, &welcome.payload()).await
+        self.send(kind::HANDSHAKE, &welcome.payload(node)).await?;
+        Ok(node)
     }
 
     /// What is heard next within `patience`; Pings are answered.
@@ -174,8 +180,10 @@ impl Host {
             if let Some(heard) = self.take_frame(memory)? {
                 if let Heard::Ping(nonce) = heard {
                     self.pings = self.pings.saturating_add(1);
-                    self.send(kind::PONG, &Fields::new().u64(nonce).u64(0x018f_3029_d900_0003).done())
-                        .await?;
+                    if !self.is_amid_a_frame {
+                        let pong = Fields::new().u64(nonce).u64(0x018f_3029_d900_0003).done();
+                        self.send(kind::PONG, &pong).await?;
+                    }
                     continue;
                 }
                 return Ok(Some(heard));
@@ -244,6 +252,18 @@ impl Host {
             }
             self.backlog.push_back(heard);
         }
+    }
+
+    /// What is heard within a time while a frame is under way to the client, in whose midst no Ping can be answered.
+    pub(super) async fn hear(
+        &mut self,
+        memory: &mut Memory,
+        during: Duration,
+    ) -> Result<Option<Heard>, Failure> {
+        self.is_amid_a_frame = true;
+        let heard = self.poll(memory, during).await;
+        self.is_amid_a_frame = false;
+        heard
     }
 
     /// Nothing must be heard for a while but Credit.
@@ -323,6 +343,47 @@ impl Host {
         self.send(kind::EVENT, &Fields::new().u64(id).u8(what).position(position).done()).await
     }
 
+    /// The frame of a large change of this number, and its bytes as they cost.
+    pub(super) fn bulky_change(&mut self, id: u64, seq: u64) -> (Vec<u8>, u64) {
+        const TEXT_BYTES: usize = 30_000;
+        let change = Fields::new().u64(id).u8(1).position(at(seq)).u16(1).u8(0x81).u64(seq);
+        let payload = change.record(&crate::conformance::items::bulky(seq, TEXT_BYTES)).done();
+        (self.make(kind::EVENT, 0, &payload), cost(&payload))
+    }
+
+    /// Frames of changes until nothing is left of what the client granted a subscription, of which `sent` is spent; with what
+    /// is spent then.
+    pub(super) fn all_that_is_granted(
+        &mut self,
+        id: u64,
+        mut sent: CreditLimit,
+    ) -> Result<(Vec<u8>, CreditLimit), Failure> {
+        let limit = self.rules.running.get(&id).copied().unwrap_or_default();
+        ensure(limit.frames < 100_000 && limit.bytes < 1 << 30, || {
+            format!("it grants {limit:?}, which bounds nothing (P-9.5)")
+        })?;
+        let mut bytes = Vec::new();
+        while limit.allows_one_more(sent) {
+            let (frame, cost) = self.bulky_change(id, sent.frames.saturating_add(2));
+            bytes.extend(frame);
+            sent = super::requests::spent(sent, cost);
+        }
+        Ok((bytes, sent))
+    }
+
+    /// Ends the stream from this side alone, and waits until the client has read all and hung up.
+    pub(super) async fn hang_up(mut self, memory: &mut Memory) -> Verdict {
+        // One that hung up before is heard of by reading.
+        let _ = self.stream.shutdown().await;
+        let until = deadline(PATIENCE);
+        while let Some(heard) = self.poll(memory, until.saturating_duration_since(Instant::now())).await? {
+            if heard == Heard::End {
+                return Ok(());
+            }
+        }
+        Err(Failure::new("the client does not close a connection that has ended"))
+    }
+
     /// Ends a request by an Error.
     pub(super) async fn refuse_request(&mut self, id: u64, code: u16) -> Verdict {
         self.rules.end(id);
@@ -356,6 +417,11 @@ impl Host {
         self.wait(memory, "the client's Goodbye", |heard| (*heard == Heard::Goodbye).then_some(())).await?;
         self.send(kind::GOODBYE, &goodbye(0, 0)).await
     }
+}
+
+/// What a frame of this plain payload costs, in bytes (C-3.1).
+pub(super) fn cost(payload: &[u8]) -> u64 {
+    u64::try_from(payload.len()).unwrap_or(u64::MAX).saturating_add(FRAME_BYTES)
 }
 
 fn is_notice(heard: &Heard) -> bool {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::driver::Answer;
-use super::host::{Heard, Host, NODE, Welcome, ack, at};
+use super::host::{Heard, Host, Welcome, ack, at};
 use super::play::{Play, Stage};
 use super::rules::Memory;
 use crate::blazebinary::{Layout, Record, Value, json};
@@ -23,6 +23,7 @@ cases! { Stage:
     "client.operation.refused.unknown" "A code that the client does not know is told as its number" "P-4.7" Nothing unknown_code;
     "client.operation.many" "An Ack covers all before it, but for those that an Error named" "P-7.3 C-5.6" Nothing many;
     "client.operation.window" "The window of the Welcome is kept to" "C-5.2 P-7.2" Nothing window;
+    "client.operation.window.accepted" "An Ack of level accepted does not move the window" "C-5.2" Nothing window_accepted;
     "client.operation.credit.frames" "A work lane of one frame is kept to, and goes on with Credit" "P-9.4 P-9.6" Nothing credit_frames;
     "client.operation.credit.bytes" "So is one of one byte" "P-9.4" Nothing credit_bytes;
     "client.resume.unsent" "An operation whose Ack was lost is sent again, byte for byte, by the same node, and told once" "C-10.1 C-5.7 P-7.5" Nothing lost_ack;
@@ -231,6 +232,25 @@ async fn window(stage: Stage) -> Verdict {
     play.finish(host).await
 }
 
+async fn window_accepted(stage: Stage) -> Verdict {
+    let (mut play, mut host) = stage.begin(&Welcome { window: 2, ..Welcome::new() }).await?;
+    let commands = tell_puts(&mut play, 1..=4)?;
+    for number in 1..=2 {
+        is_sent(&mut host, &mut play.memory, number, &put_body(number)).await?;
+    }
+    host.send(kind::ACK, &ack(0, 2, at(2))).await?;
+    host.is_quiet(&mut play.memory, Duration::from_millis(200)).await?;
+    host.ack(&mut play.memory, 2, at(2)).await?;
+    for number in 3..=4 {
+        is_sent(&mut host, &mut play.memory, number, &put_body(number)).await?;
+    }
+    host.ack(&mut play.memory, 4, at(4)).await?;
+    for command in commands {
+        play.driver.done(command).await?;
+    }
+    play.finish(host).await
+}
+
 /// Puts over a work lane that lets one frame through at a time, by its frames or by its bytes.
 async fn little_credit(stage: Stage, by_frames: bool) -> Verdict {
     const PLENTY: u64 = 1 << 20;
@@ -271,7 +291,7 @@ async fn comes_back(play: &mut Play, welcome: &Welcome, oldest: u64, next: u64) 
     let Heard::Hello { node, oldest: found_oldest, next: found_next, .. } = hello else {
         return Err(Failure::new("no Hello came"));
     };
-    same("the node of the Hello", &node, &Some(welcome.node))?;
+    same("the node of the Hello", &node, &play.memory.node)?;
     same("oldest_unacked", &found_oldest, &oldest)?;
     same("next_operation", &found_next, &next)?;
     host.welcome(welcome).await?;
@@ -383,17 +403,7 @@ async fn expired(stage: Stage) -> Verdict {
     let (mut host, _) = play.hear_hello().await?;
     host.send(kind::ERROR, &super::host::error(0, 0, ErrorCode::IdentityExpired.number())).await?;
     drop(host);
-    let (old, acknowledged) = (std::mem::take(&mut play.memory.operations), play.memory.acknowledged);
-    play.memory.node = None;
-    same("how many operations were sent", &(old.len(), acknowledged), &(1, 0))?;
-    let (mut host, hello) = play.hear_hello().await?;
-    if let Heard::Hello { node, oldest, .. } = hello {
-        ensure(node != Some(NODE), || "the client names the node that expired".to_owned())?;
-        same("oldest_unacked of the new node", &oldest, &1)?;
-    }
-    let other = uuid::Uuid::from_u128(NODE.as_u128().wrapping_add(1));
-    play.memory.node = Some(other);
-    host.welcome(&Welcome { node: other, ..Welcome::new() }).await?;
+    let mut host = play.meet_anew().await?;
     play.driver.failed(command, "unknown", 0).await?;
     let command = play.driver.tell(&put_command(2))?;
     is_sent(&mut host, &mut play.memory, 1, &put_body(2)).await?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::connections::works;
 use super::host::{Asks, Heard, Host, Welcome, at};
 use super::play::{Play, Stage};
 use super::rules::Memory;
@@ -11,7 +12,7 @@ use crate::conformance::failure::{Failure, Verdict, ensure, same};
 use crate::conformance::fields::{Fields, kind};
 use crate::conformance::items::{bulky, id, plain};
 use crate::wire::message::{Mode, Start};
-use crate::wire::{ErrorCode, Position};
+use crate::wire::{CreditLimit, ErrorCode, Position};
 
 cases! { Stage:
     "client.query.get" "A get asks for the ids in their order, and tells the records of the answer" "P-4.3 P-4.4" Nothing get;
@@ -29,12 +30,14 @@ cases! { Stage:
     "client.watch.waiting" "A collection that is not there yet is waited for" "L-3.1" Nothing waiting;
     "client.watch.dropped" "A drop is told" "P-4.8.2" Nothing dropped;
     "client.watch.cancel" "A watch that is cancelled is ended by Unsubscribe" "C-6.5 P-4.9.1" Nothing unsubscribe;
+    "client.watch.cancel.credit" "The Event ended that answers an Unsubscribe costs nothing" "C-3.5 P-9.1" Nothing unsubscribe_without_credit;
     "client.watch.reset" "A reset is told with its code, and ends the watch" "L-4.1 P-4.8.1" Nothing reset;
     "client.watch.refused" "The Error of a watch is told with its code" "L-4.3 P-8.1" Nothing watch_refused;
     "client.watch.credit" "A watch goes on as long as changes come" "P-9.6 C-3.2" Nothing watch_credit;
     "client.watch.resume" "After a cut it goes on after the last position told, without gap or repetition" "L-6.1 C-10 L-1.2" Nothing resume;
     "client.watch.resume.heartbeat" "The position of a heartbeat counts, too" "L-5.1 L-1.2" Nothing resume_heartbeat;
     "client.watch.resume.often" "Cut behind each event, all is told once" "L-6.1 L-1.2" Nothing resume_often;
+    "client.watch.resume.burst" "Cut behind many changes at once, each is told once wherever it goes on" "L-6.2 L-6.1 L-1.3" Nothing resume_burst;
     "client.watch.resume.snapshot" "A snapshot told in part is gone on with in mode latest, and then in mode all" "L-6.1 L-2.7" Nothing resume_snapshot;
     "client.watch.resume.two" "Of two watches each goes on after its own position" "L-6.1 C-6.8" Nothing resume_two;
 }
@@ -120,11 +123,21 @@ async fn refused(stage: Stage) -> Verdict {
     play.finish(host).await
 }
 
+/// The account of a request behind one more frame of this cost.
+pub(super) const fn spent(sent: CreditLimit, cost: u64) -> CreditLimit {
+    CreditLimit { frames: sent.frames.saturating_add(1), bytes: sent.bytes.saturating_add(cost) }
+}
+
 /// Waits for Credit until a request may be told one more frame.
-async fn wait_for_credit(host: &mut Host, memory: &mut Memory, request: u64, sent: (u64, u64)) -> Verdict {
+pub(super) async fn wait_for_credit(
+    host: &mut Host,
+    memory: &mut Memory,
+    request: u64,
+    sent: CreditLimit,
+) -> Verdict {
     loop {
         let limit = host.rules.running.get(&request).copied().unwrap_or_default();
-        if sent.0 < limit.frames && sent.1 < limit.bytes {
+        if limit.allows_one_more(sent) {
             return Ok(());
         }
         let what = format!("Credit for request {request}, of which {sent:?} of {limit:?} are sent");
@@ -138,12 +151,12 @@ async fn credit(stage: Stage) -> Verdict {
     let (mut play, mut host) = stage.begin(&Welcome::new()).await?;
     let asked = play.driver.tell(&command("scan", ""))?;
     let (request, ..) = host.query(&mut play.memory).await?;
-    let mut sent = (0_u64, 0_u64);
+    let mut sent = CreditLimit::default();
     for number in 1..=200_u64 {
         wait_for_credit(&mut host, &mut play.memory, request, sent).await?;
         let rows = [(number, bulky(number, 9_000))];
-        let bytes = super::host::answer(request, &rows, false).len().saturating_add(19);
-        sent = (sent.0.saturating_add(1), sent.1.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX)));
+        let cost = super::host::cost(&super::host::answer(request, &rows, false));
+        sent = spent(sent, cost);
         host.answer(request, &rows, false).await?;
     }
     wait_for_credit(&mut host, &mut play.memory, request, sent).await?;
@@ -357,6 +370,23 @@ async fn unsubscribe(stage: Stage) -> Verdict {
     play.finish(host).await
 }
 
+async fn unsubscribe_without_credit(stage: Stage) -> Verdict {
+    let (mut play, mut host) = stage.begin(&Welcome::new()).await?;
+    let (watched, request) = begin_watch(&mut play, &mut host, "all", "now").await?;
+    let cancelled = play.driver.tell(&format!(r#""do":"cancel","of":{watched}"#))?;
+    let heard = |heard: &Heard| (*heard == Heard::Unsubscribe(request)).then_some(());
+    host.wait(&mut play.memory, "the Unsubscribe", heard).await?;
+    // All that the client granted crossed the Unsubscribe.
+    let (mut bytes, _) = host.all_that_is_granted(request, CreditLimit::default())?;
+    host.rules.end(request);
+    bytes.extend(host.make(kind::EVENT, 0, &Fields::new().u64(request).u8(6).position(at(2)).done()));
+    host.write(&bytes).await?;
+    play.driver.done(cancelled).await?;
+    play.driver.failed(watched, "cancelled", 0).await?;
+    works(&mut play, &mut host).await?;
+    play.finish(host).await
+}
+
 async fn reset(stage: Stage) -> Verdict {
     let (mut play, mut host) = stage.begin(&Welcome::new()).await?;
     let (watched, request) = begin_watch(&mut play, &mut host, "all", "now").await?;
@@ -379,11 +409,11 @@ async fn watch_refused(stage: Stage) -> Verdict {
 async fn watch_credit(stage: Stage) -> Verdict {
     let (mut play, mut host) = stage.begin(&Welcome::new()).await?;
     let (watched, request) = begin_watch(&mut play, &mut host, "all", "now").await?;
-    let mut sent = (0_u64, 0_u64);
+    let mut sent = CreditLimit::default();
     // Enough to pass any sensible window of frames and of bytes.
     for number in 2..=601_u64 {
         wait_for_credit(&mut host, &mut play.memory, request, sent).await?;
-        sent = (sent.0.saturating_add(1), sent.1.saturating_add(27 + 9 + 8 + 19 + 40));
+        sent = spent(sent, 27 + 9 + 8 + 19 + 40);
         host.changes(request, &rows(number..=number)).await?;
     }
     puts_told(&mut play, watched, 2..=601).await?;
@@ -443,6 +473,40 @@ async fn resume_often(stage: Stage) -> Verdict {
         drop(host);
         (host, request) = goes_on(&mut play, at(number)).await?;
     }
+    play.finish(host).await
+}
+
+async fn resume_burst(stage: Stage) -> Verdict {
+    /// Many more than a client hands on before it reads the end of the stream.
+    const BURST: u64 = 40;
+    let (mut play, mut host) = stage.begin(&Welcome::new()).await?;
+    let (watched, mut request) = begin_watch(&mut play, &mut host, "all", "now").await?;
+    host.event(request, 2, at(1)).await?;
+    is_caught_up(&mut play, watched).await?;
+    let (mut behind, mut last) = (1_u64, 1_u64);
+    for _ in 0..5 {
+        // Two changes each, as far as the client lets them go.
+        let granted = host.rules.running.get(&request).map_or(0, |limit| limit.frames);
+        for _ in 0..granted.saturating_sub(1).min(BURST / 2) {
+            let first = behind.saturating_add(1);
+            behind = behind.saturating_add(2);
+            host.changes(request, &rows(first..=behind)).await?;
+        }
+        last = last.max(behind);
+        host.hang_up(&mut play.memory).await?;
+        host = play.meet(&Welcome::new()).await?;
+        let (again, mode, start) = host.subscription(&mut play.memory).await?;
+        same("the mode", &mode, &Mode::All)?;
+        let Start::After(position) = start else {
+            return Err(Failure::new(format_args!("it starts {start:?}")));
+        };
+        ensure((1..=last).contains(&position.seq), || format!("it goes on after {position:?}"))?;
+        (request, behind) = (again, position.seq);
+    }
+    if behind < last {
+        host.changes(request, &rows(behind.saturating_add(1)..=last)).await?;
+    }
+    puts_told(&mut play, watched, 2..=last).await?;
     play.finish(host).await
 }
 

@@ -25,6 +25,8 @@ pub(in crate::conformance) struct Memory {
 pub(super) struct Rules {
     sequence: Option<u32>,
     has_greeted: bool,
+    /// The node that the Hello named.
+    pub(super) named: Option<Uuid>,
     pub(super) is_welcome: bool,
     pub(super) is_compressing: bool,
     pub(super) offers_lz4: bool,
@@ -33,7 +35,7 @@ pub(super) struct Rules {
     pub(super) window: u64,
     pub(super) acknowledged: u64,
     pub(super) work: CreditLimit,
-    worked: CreditLimit,
+    pub(super) worked: CreditLimit,
     pub(super) request_limit: u16,
     last_request: u64,
     /// The limits of requests that run.
@@ -108,6 +110,7 @@ impl Rules {
     fn judge_hello(&mut self, memory: &Memory, hello: &Hello<'_>) -> Verdict {
         ensure(!self.has_greeted, || "a second Hello (C-2.1)".to_owned())?;
         self.has_greeted = true;
+        self.named = hello.node;
         ensure((hello.min_version..=hello.max_version).contains(&1), || {
             "the client does not offer version 1".to_owned()
         })?;
