@@ -27,6 +27,8 @@ mod stats;
 mod verify;
 mod watch;
 
+pub use import::fuzzing;
+
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -143,7 +143,7 @@ pub(super) async fn enter(doors: Arc<Doors>, guest: Guest) -> Option<Peer> {
     };
     let is_welcome = is_local || wire.is_tls() || doors.admission.allow_plaintext;
     let (stream, first) = if speech == Speech::Http {
-        let answered = http::answer(doors.clone(), wire, first, is_local);
+        let answered = http::answer(doors.clone(), wire, first, is_local, is_welcome);
         let Ok(answered) = timeout_at(deadline, answered).await else {
             doors.metrics.turned_away(TurnedAway::Handshake);
             return None;
@@ -198,7 +198,7 @@ async fn arrive(doors: &Doors, socket: Socket, deadline: Instant) -> Option<(Wir
 }
 
 /// Reads until it is clear what is spoken, or there is no more time. Nothing if the other side went.
-async fn first_bytes(
+pub(super) async fn first_bytes(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     deadline: Instant,
 ) -> Option<(Vec<u8>, Speech)> {

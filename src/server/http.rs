@@ -18,6 +18,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
 use super::door::Doors;
@@ -27,7 +28,6 @@ use super::origin;
 use super::peer::hang_up;
 use crate::engine::Environment;
 use crate::transport::rewound::Rewound;
-use crate::transport::stream::Wire;
 use crate::transport::url::WEBSOCKET_PATH;
 use crate::transport::websocket::SUBPROTOCOL;
 
@@ -37,13 +37,22 @@ const TEXT_TYPE: &str = "text/plain; charset=utf-8";
 
 type Answer = Response<Full<Bytes>>;
 
-/// Answers the request that `wire` begins with. Returns the wire if it is a WebSocket from now on.
+/// Answers the request that `wire` begins with, and behind it what a page of this machine may ask if `is_local`. Who is
+/// not `is_welcome` is told so. Returns the wire if it is a WebSocket from now on.
 ///
 /// The library waits for the head of a request as long as it takes: the caller has the deadline, which is one over all
 /// phases of a handshake.
-pub(super) async fn answer(doors: Arc<Doors>, wire: Wire, first: Vec<u8>, is_local: bool) -> Option<Wire> {
+pub(super) async fn answer<S>(
+    doors: Arc<Doors>,
+    wire: S,
+    first: Vec<u8>,
+    is_local: bool,
+    is_welcome: bool,
+) -> Option<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let is_upgraded = AtomicBool::new(false);
-    let is_welcome = is_local || wire.is_tls() || doors.admission.allow_plaintext;
     let service = service_fn(|request: Request<Incoming>| {
         let answer = if is_welcome {
             route(&doors, &request, is_local)

@@ -21,6 +21,7 @@ mod descriptors;
 mod door;
 mod environment;
 mod error;
+pub mod fuzzing;
 mod http;
 mod hub;
 pub mod limits;
