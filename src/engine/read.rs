@@ -214,11 +214,7 @@ impl Scan {
     ///
     /// # Errors
     /// As [`Scan::next_chunk`].
-    pub fn step(
-        &mut self,
-        database: &Database,
-        rows: usize,
-    ) -> Result<Vec<(Id, StoredRecord)>, EngineError> {
+    pub fn step(&mut self, database: &Database, rows: usize) -> Result<Vec<(Id, StoredRecord)>, EngineError> {
         self.reader.check_age(database)?;
         let rows = rows.clamp(1, MAX_CHUNK_ROWS);
         let (mut chunk, mut bytes, mut looked_at) = (Vec::new(), 0_usize, 0_usize);

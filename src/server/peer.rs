@@ -23,8 +23,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::hub::Hub;
 use super::limits::{
-    IDLE_OUTPUT_BYTES, LINGER, LINGER_BYTES, READ_BYTES, READS_IN_TURN, RETRY_AFTER_MS, ROUNDS_IN_TURN,
-    TURN,
+    IDLE_OUTPUT_BYTES, LINGER, LINGER_BYTES, READ_BYTES, READS_IN_TURN, RETRY_AFTER_MS, ROUNDS_IN_TURN, TURN,
 };
 use super::metrics::Counted;
 use crate::proto::{Connection, Parting, Server, Time};

@@ -29,7 +29,11 @@ impl Statistics {
     ///
     /// # Errors
     /// [`EngineError::UnknownCollection`].
-    pub(super) fn of_collection(database: &str, collection: &str, reader: &Reader) -> Result<Self, EngineError> {
+    pub(super) fn of_collection(
+        database: &str,
+        collection: &str,
+        reader: &Reader,
+    ) -> Result<Self, EngineError> {
         reader.collection(collection)?;
         Ok(Self::new(vec![(database.to_owned(), reader.clone())], Some(collection.into())))
     }
