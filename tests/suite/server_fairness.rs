@@ -58,17 +58,20 @@ fn is_served(honest: &mut Caller, server: &Process) {
     }
 }
 
-/// Each of the scans looks at 60,000 deletions and finds nothing; all of them take a minute of work.
+/// Each of the scans looks at 160,000 deletions and finds nothing; all of them take a minute of work, on more threads than
+/// there are cores.
 #[test]
 fn scans_over_what_is_deleted_hold_nobody_up() {
     let server = Process::start_with(&["--memory"]);
     let mut honest = Caller::new(server.address);
-    fill(&mut honest, "gone", 60_000, 20_000, true);
-    let mut greedy = Caller::new(server.address);
-    for _ in 0..REQUESTS {
-        greedy.connection.query(scan("gone"), None, CreditLimit { frames: 4, bytes: 1 << 20 }).unwrap();
+    fill(&mut honest, "gone", 160_000, 20_000, true);
+    let mut greedy: Vec<Caller> = (0..8).map(|_| Caller::new(server.address)).collect();
+    for caller in &mut greedy {
+        for _ in 0..REQUESTS / 2 {
+            caller.connection.query(scan("gone"), None, CreditLimit { frames: 4, bytes: 1 << 20 }).unwrap();
+        }
+        caller.flush().unwrap();
     }
-    greedy.flush().unwrap();
     is_served(&mut honest, &server);
     assert_eq!(honest.scan("gone").len(), 0);
     // A server that is asked to stop while there is work for minutes does.
