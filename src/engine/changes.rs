@@ -151,6 +151,11 @@ impl AllChanges {
         self.after
     }
 
+    /// What it holds of the log, in bytes.
+    pub fn held_bytes(&self) -> usize {
+        self.log.as_ref().map_or(0, |(reader, _)| reader.held_bytes())
+    }
+
     fn open_log(&mut self, database: &Database) -> Result<(), EngineError> {
         let view = database.log_view()?;
         let reader = view.read_from(self.after.saturating_add(1)).map_err(|error| match error {
