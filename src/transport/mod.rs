@@ -16,6 +16,7 @@
 pub mod codec;
 pub mod detect;
 pub mod dial;
+mod headed;
 pub mod pin;
 pub mod rewound;
 pub mod socket;
