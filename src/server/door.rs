@@ -149,7 +149,7 @@ pub(super) async fn enter(doors: Arc<Doors>, guest: Guest) -> Option<Peer> {
             return None;
         };
         let wire = answered?;
-        (Stream::Web(Box::new(WebSocket::new(wire, Role::Server))), Vec::new())
+        (Stream::Web(Box::new(WebSocket::new(Rewound::new(Vec::new(), wire), Role::Server))), Vec::new())
     } else {
         (Stream::Wire(wire), first)
     };

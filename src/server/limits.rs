@@ -10,7 +10,8 @@ pub const DEFAULT_DATA_DIR: &str = "./blazedb-data";
 /// The database that an empty directory gets.
 pub const DEFAULT_DATABASE: &str = "main";
 
-/// Connections at once. An idle one takes some 5 KiB. Where the process may have fewer descriptors there are fewer.
+/// Connections at once. An idle one takes some 10 KiB, under TLS 18 (`benches/README.md`). Where the process may have
+/// fewer descriptors there are fewer.
 pub const MAX_CONNECTIONS: usize = 10_000;
 /// Descriptors that a database's files take: 256 tables kept open, and those that are written and merged beside them,
 /// and the log's segments.

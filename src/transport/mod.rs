@@ -17,6 +17,7 @@ pub mod codec;
 pub mod detect;
 pub mod dial;
 pub mod fuzzing;
+mod headed;
 pub mod pin;
 pub mod rewound;
 pub mod socket;

@@ -26,7 +26,7 @@ pub enum Stream {
     /// The frames alone.
     Wire(Wire),
     /// Inside the messages of a WebSocket.
-    Web(Box<WebSocket<Wire>>),
+    Web(Box<WebSocket<Rewound<Wire>>>),
 }
 
 /// How a connection came, for those who count.
@@ -82,7 +82,7 @@ impl Stream {
     fn socket(&self) -> &Socket {
         match self {
             Self::Wire(wire) => wire.socket(),
-            Self::Web(web) => web.get_ref().socket(),
+            Self::Web(web) => web.get_ref().get_ref().socket(),
         }
     }
 
@@ -112,7 +112,7 @@ impl Stream {
     pub fn holds_output(&self) -> bool {
         match self {
             Self::Wire(wire) => wire.holds_output(),
-            Self::Web(web) => web.holds_output() || web.get_ref().holds_output(),
+            Self::Web(web) => web.holds_output() || web.get_ref().get_ref().holds_output(),
         }
     }
 
