@@ -87,7 +87,7 @@ def _write_list(items: Any, out: List[str], depth: int) -> None:
 def _write_dict(entries: Mapping[str, Any], out: List[str], depth: int) -> None:
     _bounded(len(entries), depth)
     out.append("{")
-    for index, (_, key) in enumerate(sorted((nfc(key), key) for key in entries)):
+    for index, (key, _) in enumerate(encoding.sorted_keys(tuple(entries))):
         out.append("," if index else "")
         out.append(_string_text("$" + key if key.startswith("$") else key) + ":")
         _write(entries[key], out, depth + 1)
@@ -102,8 +102,10 @@ def _int_text(value: int) -> str:
 
 def _double_text(value: float) -> str:
     if math.isfinite(value):
-        # repr has the fewest digits that read back, with a point or an exponent.
-        return float.__repr__(value).replace("e+", "e")
+        # repr has the fewest digits that read back, with a point or an exponent: that from 1e16 on and below 1e-4, which is when
+        # exponents are written. What it adds to the exponent, a plus or a zero, are digits too many (spec J-2.4).
+        digits, exponential, exponent = float.__repr__(value).partition("e")
+        return f"{digits}e{int(exponent)}" if exponential else digits
     if math.isinf(value):
         return '{"$double":"%sInfinity"}' % ("-" if value < 0 else "")
     bits = struct.unpack(">Q", struct.pack(">d", value))[0]

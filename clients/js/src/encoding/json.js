@@ -1,8 +1,8 @@
 // Typed JSON (spec/json.md): the exact text of values. JSON.parse would round ints, forget which numbers are doubles, and
 // keep the last of two equal keys, so this reads texts by itself.
 
-import { compareKeys, nfc } from './nfc.js';
-import { setOwn } from './record.js';
+import { nfc } from './nfc.js';
+import { isPlain, setOwn, sortedKeys } from './record.js';
 import { Double, PreciseDate, Uuid, Vector, bitsOf, dateBits, doubleOf, fromDouble, fromSeconds, isIntLike } from './values.js';
 import { isWellFormed } from './writer.js';
 
@@ -31,6 +31,9 @@ const NANOS = 1000000000n;
 /** 0000-01-01 and 10000-01-01 in seconds since 2001. */
 const YEAR_0 = Date.UTC(2000, 0, 1) / 1000 - EPOCH_SECONDS - 730485 * 86400;
 const YEAR_10000 = Date.UTC(10000, 0, 1) / 1000 - EPOCH_SECONDS;
+/** Doubles from the first on, and below the second, are written with an exponent: J-2.4 asks for the fewest digits. */
+const EXPONENT_FROM = 1e16;
+const EXPONENT_BELOW = 1e-4;
 
 /** Reads a text. @param {string} text @returns {any} */
 export function parseTyped(text) {
@@ -341,7 +344,10 @@ function toBase64(bytes) {
   return btoa(text);
 }
 
-/** Writes a value. @param {any} value @returns {string} */
+/**
+ * Writes a value. What no value stands for is refused with a TypeError, what a record does not take of an object (see `sortedKeys`)
+ * with an EncodingError. @param {any} value @returns {string}
+ */
 export function stringifyTyped(value) {
   switch (typeof value) {
     case 'string':
@@ -376,22 +382,26 @@ function doubleText(value, bits) {
   return `{"$double":${bits === 0x7ff8000000000000n ? '"NaN"' : hexBits(bits)}}`;
 }
 
-/** @param {number} value */
+/** The digits are those of the language; when it takes an exponent is not. @param {number} value */
 function finiteText(value) {
   if (Object.is(value, -0)) return '-0.0';
-  const text = String(value).replace('e+', 'e');
-  return /[.e]/.test(text) ? text : `${text}.0`;
+  const size = Math.abs(value);
+  if (size >= EXPONENT_FROM || (size > 0 && size < EXPONENT_BELOW)) return value.toExponential().replace('e+', 'e');
+  const text = String(value);
+  return text.includes('.') ? text : `${text}.0`;
 }
 
 /** @param {any} value */
 function objectText(value) {
-  if (Array.isArray(value)) return `[${value.map(stringifyTyped).join(',')}]`;
+  // Array.from sees the holes of an array, which map would leave as holes of the text.
+  if (Array.isArray(value)) return `[${Array.from(value, (item) => stringifyTyped(item)).join(',')}]`;
   if (value instanceof Double) return doubleText(value.value, value.bits);
   if (value instanceof Uuid) return `{"$uuid":"${value}"}`;
   if (value instanceof Uint8Array) return `{"$data":"${toBase64(value)}"}`;
   if (value instanceof Date) return dateText(value);
   if (value instanceof Vector) return `{"$vector":[${Array.from(value.words, itemText).join(',')}]}`;
-  const keys = Object.keys(value).sort(compareKeys);
+  if (!isPlain(value)) throw new TypeError('an object that no value stands for has no text');
+  const keys = sortedKeys(value, 'value');
   return `{${keys.map((key) => `${quote(key.startsWith('$') ? `$${key}` : key)}:${stringifyTyped(value[key])}`).join(',')}}`;
 }
 
