@@ -34,6 +34,12 @@ test('doubles have the fewest digits: an exponent from 1e16 on and below 1e-4', 
     [184648526991088320, '1.8464852699108832e17'],
     // 2^64 is 18446744073709551616, whose neighbours lie 2048 below and 4096 above: 17 digits tell it from them.
     [2 ** 64, '1.8446744073709552e19'],
+    // Exactly halfway between two texts of as many digits: the greater is taken.
+    [31.4798736572265625, '31.479873657226563'],
+    [-31.4798736572265625, '-31.479873657226563'],
+    [2 ** -25, '2.9802322387695313e-8'],
+    [1125899906842624.25, '1125899906842624.3'],
+    [1125899906842624.75, '1125899906842624.8'],
     [1e20, '1e20'],
     [123456789012345680000, '1.2345678901234568e20'],
     [1e21, '1e21'],
@@ -45,7 +51,7 @@ test('doubles have the fewest digits: an exponent from 1e16 on and below 1e-4', 
   }
 });
 
-/** Bits of doubles of all kinds, the same each time: powers of two and ten and their neighbours, whole numbers, any bits. */
+/** Bits of doubles of all kinds, the same each time: powers of two and ten and their neighbours, ties, whole numbers, any bits. */
 function* doubles() {
   const view = new DataView(new ArrayBuffer(8));
   for (let exponent = -1074; exponent < 1024; exponent += 7) yield 2 ** exponent;
@@ -65,13 +71,17 @@ function* doubles() {
     bits = BigInt.asUintN(64, (bits ^ (bits >> 27n)) * 0x94d049bb133111ebn);
     bits ^= bits >> 31n;
     view.setBigUint64(0, bits);
+    // 16 to 18 digits, the last a 5.
+    const fraction = 1 + (i % 25);
+    const most = 10 ** (15 + (i % 4)) / 5 ** fraction;
+    yield Math.floor(Number(bits >> 11n) * 2 ** -53 * Math.min(most, 2 ** 53)) / 2 ** fraction;
     yield i % 3 === 0 ? Number(BigInt.asIntN(62, bits)) : i % 3 === 1 ? Number(bits % 1000000007n) * 1e-12 : view.getFloat64(0);
   }
 }
 
 test('the text of any double is the one that the server writes', () => {
   const values = [...doubles()].filter(Number.isFinite);
-  assert.ok(values.length > 4500);
+  assert.ok(values.length > 7500);
   const records = values.map((value) => encodeRecord({ value: new Double(value) }));
   const { status, stdout } = spawnSync(binary(), ['record', 'decode'], {
     input: records.map((record) => `${toHex(record)}\n`).join(''),

@@ -35,6 +35,9 @@ const YEAR_10000 = Date.UTC(10000, 0, 1) / 1000 - EPOCH_SECONDS;
 const EXPONENT_FROM = 1e16;
 const EXPONENT_BELOW = 1e-4;
 
+/** See `tieUp`. */
+const TIE_BITS = 25;
+
 /** Reads a text. @param {string} text @returns {any} */
 export function parseTyped(text) {
   const parser = new Parser(text);
@@ -386,9 +389,25 @@ function doubleText(value, bits) {
 function finiteText(value) {
   if (Object.is(value, -0)) return '-0.0';
   const size = Math.abs(value);
-  if (size >= EXPONENT_FROM || (size > 0 && size < EXPONENT_BELOW)) return value.toExponential().replace('e+', 'e');
-  const text = String(value);
-  return text.includes('.') ? text : `${text}.0`;
+  if (size >= EXPONENT_FROM || (size > 0 && size < EXPONENT_BELOW)) {
+    const [digits, exponent] = value.toExponential().split('e');
+    return `${tieUp(size, digits)}e${Number(exponent)}`;
+  }
+  const digits = String(value);
+  return digits.includes('.') ? tieUp(size, digits) : `${digits}.0`;
+}
+
+/**
+ * Of two texts equally near, the language takes the one with the even digit, the server the greater: its last digit is one more.
+ * @param {number} size @param {string} digits
+ */
+function tieUp(size, digits) {
+  // A tie has one digit more than its text, so 18 at most, and the last is a 5: of a fraction of 2^-25 or coarser, as 5^26 > 10^18.
+  const scaled = size * 2 ** TIE_BITS;
+  if (Number.isInteger(size) || !Number.isInteger(scaled)) return digits;
+  const exact = String(BigInt(scaled) * 5n ** BigInt(TIE_BITS)).replace(/0+$/, '');
+  if (exact !== `${digits.replace('.', '').replace(/^[-0]+/, '')}5`) return digits;
+  return `${digits.slice(0, -1)}${Number(digits.at(-1)) + 1}`;
 }
 
 /** @param {any} value */
