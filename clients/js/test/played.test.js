@@ -56,6 +56,20 @@ test('without a bound, or with one beyond what a timer takes, it goes on trying'
   }
 });
 
+test('a record that would lose a property is refused, one that gets its id here too', async () => {
+  const client = clientOf(new Played(silent));
+  for (const id of [undefined, Uuid.v7()]) {
+    const hidden = Object.defineProperty({ id }, 'secret', { value: 1 });
+    if (id === undefined) delete hidden.id;
+    const items = [{ op: 'put', collection: 'notes', record: hidden }];
+    for (const call of [client.put('notes', hidden), client.insert('notes', hidden), client.batch(items)])
+      await assert.rejects(call, { kind: 'input', message: /secret/ });
+  }
+  await assert.rejects(client.patch('notes', Uuid.v7(), { [Symbol('secret')]: 1 }), { kind: 'input', message: /secret/ });
+  assert.equal(client.pending, 0);
+  client.finish(null);
+});
+
 /** What a Subscribe asks for: its id, its mode and after which position. */
 function subscribeOf(view) {
   const after = view.byteLength > 42 && view.getUint8(25) === 2 ? view.getBigUint64(34) : null;
