@@ -128,7 +128,7 @@ export interface Options {
   heartbeatMs?: number;
   /** Take compressed answers; by default from servers that are not on this machine. */
   lz4?: boolean;
-  /** How long it goes on trying without a connection; by default for ever. */
+  /** How long it goes on trying without a connection, an attempt under way included; by default for ever. */
   giveUpAfterMs?: number;
   /** How many bytes of operations may wait for their outcome; by default 64 MiB. */
   maxPendingBytes?: number;

@@ -366,6 +366,18 @@ class Connecting(unittest.TestCase):
         with self.assertRaises(blazedb.Unreachable):
             blazedb.connect("blaze://no..host/main", timeout=0.5)
 
+    def test_giving_up_in_the_midst_of_an_attempt(self):
+        over = session.Session("main", give_up=6.0, jitter=lambda: 1.0)
+        over.connected(0.0)
+        over.tick(5.0)
+        self.assertEqual((over.status.state, over.status.error.name), ("waiting", "handshake_timeout"))
+        over.connected(5.5)
+        self.assertEqual(over.deadline(), 6.0)
+        over.tick(5.9)
+        self.assertFalse(over.ended)
+        over.tick(6.0)
+        self.assertIsInstance(over.status.error, blazedb.Unreachable)
+
     def test_waits_grow_within_their_bounds(self):
         for chance in (0.0, 0.5, 1.0):
             over = session.Session("main", jitter=lambda: chance)

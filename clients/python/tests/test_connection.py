@@ -350,6 +350,28 @@ class Parting(unittest.TestCase):
         self.assertEqual(server.says(messages.QueryResponse(request, True, POSITION, [])), [])
         self.assertEqual(server.says(messages.Goodbye(0, 0, "")), [connection.End(0, "", 0)])
 
+    def test_what_crosses_its_goodbye_is_passed_over(self):
+        # C-11.3: nobody keeps account of requests then, of their credit neither.
+        server = Server(self).welcomed()
+        query = server.client.send_request(lambda n: messages.Query(n, 1, 1, messages.SCAN, "notes"))
+        watch = server.client.send_request(lambda n: messages.Subscribe(n, 1, 1, 1, 0, "notes"))
+        server.client.send_operation(1, BODY)
+        server.client.part(1.0)
+        server.read()
+        for request in (query, watch, 9):
+            crossed = (
+                messages.QueryResponse(request, False, POSITION, []),
+                messages.QueryResponse(request, True, POSITION, []),
+                messages.Event(request, messages.HEARTBEAT, POSITION),
+                messages.Event(request, messages.CAUGHT_UP, POSITION),
+                messages.Event(request, messages.ENDED, POSITION),
+                messages.Error(2, request, NUMBERS["cancelled"], "", None),
+            )
+            self.assertEqual(server.says(*crossed, *crossed), [])
+        self.assertEqual(server.read(), [])
+        happened = server.says(messages.Goodbye(0, 0, ""), messages.Ack(0, 1, 1, 0, POSITION))
+        self.assertEqual(happened, [connection.Acked(1, 1, POSITION), connection.End(0, "", 0)])
+
     def test_it_takes_too_long(self):
         server = Server(self).welcomed()
         server.client.part(1.0)

@@ -1,6 +1,6 @@
 // A client: one node with its outbox and its questions, over one connection after another.
 
-import { isPlain } from '../encoding/record.js';
+import { hiddenProperty, isPlain } from '../encoding/record.js';
 import { Uuid } from '../encoding/values.js';
 import { BlazeError } from '../errors.js';
 import { Connection } from '../wire/connection.js';
@@ -65,7 +65,10 @@ export class Client extends EventTarget {
     this.flushing = false;
     this.closing = false;
     this.welcomedAt = 0;
-    this.withoutSince = now();
+    /** Since when there is no connection; Infinity while there is one. */
+    this.withoutSince = Infinity;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.giveUpTimer = undefined;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.timer = undefined;
     this.timerAt = Infinity;
@@ -85,6 +88,7 @@ export class Client extends EventTarget {
     this.ready.catch(() => {});
     /** Resolves when the client has ended. @type {Promise<void>} */
     this.ended = new Promise((resolve) => (this.resolveEnded = resolve));
+    this.countFromNow();
     this.open();
   }
 
@@ -403,6 +407,7 @@ export class Client extends EventTarget {
     this.welcome = welcome;
     this.welcomedAt = now();
     this.withoutSince = Infinity;
+    clearTimeout(this.giveUpTimer);
     this.error = null;
     for (const question of this.questions) if (this.connection) question.ask(this.connection);
     this.setState('connected', 0);
@@ -458,19 +463,39 @@ export class Client extends EventTarget {
     // While it is being closed it comes back for the outcomes that are missing.
     if (this.closing && this.outbox.length === 0) return this.finish(null);
     this.error = error;
-    if (this.withoutSince === Infinity) this.withoutSince = now();
+    if (this.withoutSince === Infinity) this.countFromNow();
     const pause = this.backoff.next(advisedMs);
-    if (now() + pause - this.withoutSince > this.options.giveUpAfterMs) {
-      return this.finish(new BlazeError('unreachable', error.code, error.message, { cause: error, advice: '', retryable: true }));
-    }
     this.retryTimer = setTimeout(() => this.open(), pause);
     this.setState('waiting', pause);
+  }
+
+  /** There is no connection from now on. */
+  countFromNow() {
+    this.withoutSince = now();
+    this.armGiveUp();
+  }
+
+  /** Sees to it that the client ends when it was without a connection for as long as it was told to try, whatever it waits for then. */
+  armGiveUp() {
+    const left = this.withoutSince + this.options.giveUpAfterMs - now();
+    if (!Number.isFinite(left)) return;
+    this.giveUpTimer = setTimeout(
+      () => (now() < this.withoutSince + this.options.giveUpAfterMs ? this.armGiveUp() : this.giveUp()),
+      Math.min(MAX_TIMER_MS, Math.max(0, Math.ceil(left))),
+    );
+  }
+
+  giveUp() {
+    const { error } = this;
+    const message = error?.message ?? `No connection to ${this.address.name} within ${this.options.giveUpAfterMs} ms.`;
+    this.finish(new BlazeError('unreachable', error?.code ?? 0, message, { cause: error ?? undefined, advice: '', retryable: true }));
   }
 
   /** The end of the client. @param {BlazeError | null} error */
   finish(error) {
     if (this.state === 'ended') return;
     clearTimeout(this.retryTimer);
+    clearTimeout(this.giveUpTimer);
     clearTimeout(this.timer);
     this.abandon?.();
     this.connection = null;
@@ -550,5 +575,8 @@ function withId(record) {
   if (!isPlain(record)) throw inputError('A record is a plain object.');
   if (record.id instanceof Uuid) return record;
   if (record.id !== undefined) throw inputError('The id of a record is a Uuid: Uuid.parse(text) makes one of a text.');
+  // A copy would not have it, and so nobody would refuse it.
+  const hidden = hiddenProperty(record);
+  if (hidden !== undefined) throw inputError(`The record has a property that cannot be stored: ${hidden}.`);
   return { ...record, id: Uuid.v7() };
 }
