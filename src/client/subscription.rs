@@ -74,7 +74,7 @@ impl Tidings {
     /// Reads an event; `None` of the last one of a subscription that was ended.
     pub(super) fn read(payload: Vec<u8>) -> Result<Option<Self>, MessageError> {
         let Message::Event(Event { position, kind, .. }) =
-            Message::decode(MessageType::Event as u8, &payload)?
+            Message::decode_strict(MessageType::Event as u8, &payload)?
         else {
             return Ok(None);
         };

@@ -219,23 +219,21 @@ class Requests(unittest.TestCase):
             db.delete("notes", ID)
         stub.finish(self)
 
-    def test_a_record_that_is_not_canonical_ends_its_request_alone(self):
+    def test_a_record_that_is_not_canonical_ends_the_connection(self):
         def wrong(peer):
             peer.welcome()
             query = peer.hear(messages.Query)
             bad = bytes.fromhex("424c415a4501000109020000000000000005")
-            peer.say(messages.QueryResponse(query.id, False, position(1), [messages.Row(1, bad)]))
-            self.assertEqual(peer.hear(messages.Cancel).id, query.id)
-            peer.say(messages.Error(2, query.id, NUMBERS["cancelled"], "", None))
-            peer.hear(messages.Operation)
-            peer.say(ack(1))
-            peer.part()
+            peer.say(messages.QueryResponse(query.id, False, position(1), [messages.Row(1, RECORD), messages.Row(2, bad)]))
+            error = peer.hear(messages.Error)
+            self.assertEqual((error.scope, error.code), (0, NUMBERS["invalid_value"]))
+            self.assertIsNone(peer.hear())
 
         stub = Stub(wrong)
         with blazedb.connect(stub.url) as db:
-            with self.assertRaises(blazedb.Malformed):
+            with self.assertRaises(blazedb.Ended) as caught:
                 next(db.scan("notes"))
-            db.delete("notes", ID)
+            self.assertEqual(caught.exception.code, NUMBERS["invalid_value"])
         stub.finish(self)
 
 
