@@ -80,6 +80,8 @@ class Connection:
         self._refused: Dict[int, messages.Error] = {}
         self._requests: Dict[int, Account] = {}
         self._last_request = 0
+        # What was published at the last that this connection told of all of it (spec L-6.3).
+        self.published = b""
         # Control output is state (C-8.3).
         self._credits: Dict[int, None] = {}
         self._stops: Dict[int, int] = {}
@@ -358,6 +360,7 @@ class Connection:
         if self.state is not State.WAITING:
             return
         self.state = State.RUNNING
+        self.published = message.position
         self._limit = (message.work_frames, message.work_bytes)
         self._telemetry = (message.telemetry_frames, message.telemetry_bytes)
         happened.append(Welcomed(message))
@@ -386,6 +389,7 @@ class Connection:
             for number in [number for number in self._refused if number <= ack.number]:
                 happened.append(Refusal(number, self._refused.pop(number)))
             self._durable = ack.number
+            self.published = ack.position
         happened.append(Acked(ack.level, ack.number, ack.position))
 
     def _on_error(self, error: messages.Error, cost: int, now: float, happened: List[Happening]) -> None:

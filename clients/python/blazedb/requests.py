@@ -159,6 +159,8 @@ class Watch(Request):
         # The position up to which events came, and the one up to which they were handed on.
         self._reached = after
         self.position = after
+        # Spec L-6.3: what was published before a watch from now was asked for, until it is told where it began.
+        self._began_after: Optional[bytes] = None
         # Spec L-6.1: a snapshot that was not finished is gone on from in mode latest.
         self._snapshot_open = mode == messages.MODE_ALL and start == messages.START_SNAPSHOT
         self._wire_mode = mode
@@ -168,10 +170,14 @@ class Watch(Request):
 
     def message(self, wire_id: int) -> messages.Subscribe:
         self._wire_mode = messages.MODE_LATEST if self._snapshot_open and self._reached is not None else self.mode
-        start = self.start if self._reached is None else messages.START_AFTER
-        return messages.Subscribe(
-            wire_id, WINDOW_FRAMES, WINDOW_BYTES, self._wire_mode, start, self.collection, self._reached
-        )
+        after = self._began_after if self._reached is None else self._reached
+        start = self.start if after is None else messages.START_AFTER
+        return messages.Subscribe(wire_id, WINDOW_FRAMES, WINDOW_BYTES, self._wire_mode, start, self.collection, after)
+
+    def sent(self, connection: Any, wire_id: int) -> None:
+        super().sent(connection, wire_id)
+        if self.start == messages.START_NOW and self._began_after is None:
+            self._began_after = connection.published
 
     def told(self, event: messages.Event, cost: int, records: Sequence[Optional[Record]]) -> bool:
         """Takes an event; True if the subscription is to be asked anew, after it."""

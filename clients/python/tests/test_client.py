@@ -238,6 +238,34 @@ class Requests(unittest.TestCase):
 
 
 class Watches(unittest.TestCase):
+    def test_a_watch_from_now_that_was_told_nothing_goes_on_from_before_it(self):
+        """Spec L-6.3: from what the Welcome or an Ack said was published, never from a later now."""
+
+        def cut(peer):
+            peer.welcome(position=position(40))
+            peer.hear(messages.Operation)
+            peer.say(ack(1, 41))
+            self.assertEqual(peer.hear(messages.Subscribe).start, messages.START_NOW)
+
+        def again(peer):
+            peer.welcome(position=position(50))
+            asked = peer.hear(messages.Subscribe)
+            self.assertEqual((asked.start, asked.after), (messages.START_AFTER, position(41)))
+
+        def tell(peer):
+            peer.welcome(position=position(50))
+            asked = peer.hear(messages.Subscribe)
+            self.assertEqual((asked.start, asked.after), (messages.START_AFTER, position(41)))
+            peer.say(changes(asked.id, 45, change(45)))
+            peer.part()
+
+        stub = Stub(cut, again, tell)
+        with blazedb.connect(stub.url) as db:
+            db.delete("notes", ID)
+            with db.watch("notes", start="now") as watch:
+                self.assertEqual(next(watch).seq, 45)
+        stub.finish(self)
+
     def test_a_watch_goes_on_from_the_last_position(self):
         def begin(peer):
             peer.welcome()

@@ -86,6 +86,8 @@ export class Connection {
     };
     /** @type {import('./messages.js').Welcome | null} */
     this.welcome = null;
+    /** What was published at the last that this connection told of all of it (L-6.3). */
+    this.published = '';
     this.lz4 = false;
     this.lane = new Allowance(0, 0);
     this.telemetry = new Allowance(0, 0);
@@ -229,6 +231,7 @@ export class Connection {
     if (welcome.nodeDecided >= hello.nextOperation) throw new ProtocolFault('identity_reused');
     if (hello.oldestUnacked > Number(welcome.nodeDecided) + 1) throw new ProtocolFault('identity_expired');
     this.welcome = welcome;
+    this.published = welcome.position;
     this.state = 'running';
     this.reader.limit = MAX_PAYLOAD_BYTES;
     this.lz4 = welcome.capabilities.includes('lz4');
@@ -259,6 +262,7 @@ export class Connection {
     const least = Math.max(this.acked[level], this.acked[LEVEL.durable], this.hello.oldestUnacked);
     if (lane !== 0 || number > this.lastSent || number < least) throw new ProtocolFault('impossible_ack');
     this.acked[level] = Number(number);
+    if (level === LEVEL.durable) this.published = position;
     if (level === LEVEL.durable) this.tellDurable(number, position);
     else this.tellEarly(level, number, position);
   }
