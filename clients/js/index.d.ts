@@ -214,7 +214,7 @@ export type Marker = { kind: 'caught_up' | 'waiting' | 'heartbeat'; record?: und
 export interface WatchOptions {
   /** `all` changes in order (by default), or the `latest` image of each record that changed. */
   mode?: 'all' | 'latest';
-  /** From now on (by default), with all records first, or behind a position that a subscription told. */
+  /** From now on (by default; told from where by `caught_up`), with all records first, or behind a position that a subscription told. */
   start?: 'now' | 'snapshot' | { after: Position };
   signal?: AbortSignal;
 }

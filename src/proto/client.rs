@@ -174,11 +174,12 @@ impl Client {
     }
 
     fn handle_answer(&mut self, inbound: Inbound<'_>) -> Result<(), Violation> {
-        let (kind, (id, last)) = match inbound.message_type {
+        let (kind, part) = match inbound.message_type {
             MessageType::QueryResponse => (RequestKind::Query, peek::query_response(&inbound.payload)?),
             _ => (RequestKind::Subscription, peek::event(&inbound.payload)?),
         };
-        match self.asks.receive(id, kind, inbound.cost(), last)? {
+        let (id, last) = (part.id, part.is_last);
+        match self.asks.receive(kind, inbound.cost(), part)? {
             Received::Deliver(cost) => {
                 let payload = inbound.payload.into_owned();
                 self.tell(ClientEvent::Answer { id, kind, payload, last, cost }, last);
@@ -292,9 +293,12 @@ impl Role for Client {
                 core.pass_over(MessageErrorKind::ReservedType(inbound.message_type as u8));
                 Ok(())
             }
-            MessageType::Operation | MessageType::Query | MessageType::Subscribe => {
-                Err(inbound.unexpected("a server does not send it"))
-            }
+            // Before they are read (P-2.14).
+            MessageType::Operation
+            | MessageType::Query
+            | MessageType::Subscribe
+            | MessageType::Unsubscribe
+            | MessageType::Cancel => Err(inbound.unexpected("a server does not send it")),
             _ => self.handle_control(core, now, &inbound),
         }
     }

@@ -11,15 +11,18 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
+use super::allowance::{Allowances, Share};
 use super::certificate::Shown;
 use super::config::Admission;
 use super::environment::Machine;
 use super::http;
 use super::hub::Hub;
-use super::limits::{FIRST_BYTES, LINGER, MAX_HANDSHAKES, SPARE_PLACES};
+use super::limits::{
+    FIRST_BYTES, LINGER, MAX_HANDSHAKE_WAIT, MAX_HANDSHAKES, MAX_HANDSHAKES_OF_ONE, SPARE_PLACES,
+};
 use super::metrics::{Metrics, TurnedAway};
 use super::peer::{Peer, hang_up};
 use crate::proto::limits::HANDSHAKE_DEADLINE;
@@ -50,6 +53,7 @@ pub(super) struct Doors {
     pub(super) places: Arc<Semaphore>,
     pub(super) spare_places: Arc<Semaphore>,
     pub(super) handshakes: Arc<Semaphore>,
+    pub(super) allowances: Arc<Allowances>,
 }
 
 /// Somebody who was just accepted.
@@ -58,9 +62,43 @@ pub(super) struct Guest {
     pub(super) socket: Socket,
     /// Of this machine.
     pub(super) is_local: bool,
+    /// It came to an address that is this machine's alone.
+    pub(super) is_to_loopback: bool,
     pub(super) place: Place,
-    pub(super) handshake: OwnedSemaphorePermit,
+    pub(super) handshake: Handshake,
     pub(super) since: Time,
+}
+
+/// What a guest holds until its handshake is done: one of the places of handshakes, and its share of what its address may
+/// have of them.
+#[derive(Debug)]
+pub(super) struct Handshake {
+    /// None as long as it waits for its share.
+    permit: Option<OwnedSemaphorePermit>,
+    /// Guests over a Unix socket have no address.
+    share: Option<Share>,
+}
+
+impl Handshake {
+    /// Of somebody who was accepted: it keeps the place if its address has a share left, else it has to wait.
+    pub(super) fn new(permit: OwnedSemaphorePermit, mut share: Option<Share>) -> Self {
+        let may_begin = share.as_mut().is_none_or(Share::try_take);
+        Self { permit: may_begin.then_some(permit), share }
+    }
+
+    /// Whether it has to wait before anything is read.
+    pub(super) const fn has_to_wait(&self) -> bool {
+        self.permit.is_none()
+    }
+
+    /// Waits for its share and then for a place.
+    async fn wait(&mut self, places: &Arc<Semaphore>) {
+        if let Some(share) = &mut self.share {
+            share.take().await;
+        }
+        // The places are never closed.
+        self.permit = places.clone().acquire_owned().await.ok();
+    }
 }
 
 /// What a guest holds as long as it is there.
@@ -91,6 +129,7 @@ impl Doors {
             places: Arc::new(Semaphore::new(places)),
             spare_places: Arc::new(Semaphore::new(SPARE_PLACES)),
             handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
+            allowances: Arc::new(Allowances::new(MAX_HANDSHAKES_OF_ONE)),
         }
     }
 
@@ -114,7 +153,7 @@ impl Doors {
             stream.write_all(&words).await?;
             stream.flush().await
         };
-        if let Ok(Ok(())) = tokio::time::timeout(LINGER, told).await {
+        if let Ok(Ok(())) = timeout(LINGER, told).await {
             hang_up(stream).await;
         }
     }
@@ -134,8 +173,18 @@ impl Doors {
 
 /// Finds out what a guest speaks, and makes it a client or serves it otherwise.
 pub(super) async fn enter(doors: Arc<Doors>, guest: Guest) -> Option<Peer> {
-    let Guest { socket, is_local, place, handshake, mut since } = guest;
-    let deadline = doors.deadline(since);
+    let Guest { socket, is_local, is_to_loopback, place, mut handshake, mut since } = guest;
+    let mut deadline = doors.deadline(since);
+    if handshake.has_to_wait() {
+        // Who says nothing does not stand in line, so that those who do have their turn.
+        let spoke = timeout_at(deadline, socket.readable()).await.is_ok_and(|spoke| spoke.is_ok());
+        if !spoke || timeout(MAX_HANDSHAKE_WAIT, handshake.wait(&doors.handshakes)).await.is_err() {
+            doors.metrics.turned_away(TurnedAway::Handshake);
+            return None;
+        }
+        since = doors.machine.now();
+        deadline = doors.deadline(since);
+    }
     let arrived = arrive(&doors, socket, deadline).await;
     let Some((wire, first, speech)) = arrived else {
         doors.metrics.turned_away(TurnedAway::Handshake);
@@ -143,7 +192,8 @@ pub(super) async fn enter(doors: Arc<Doors>, guest: Guest) -> Option<Peer> {
     };
     let is_welcome = is_local || wire.is_tls() || doors.admission.allow_plaintext;
     let (stream, first) = if speech == Speech::Http {
-        let answered = http::answer(doors.clone(), wire, first, is_local, is_welcome);
+        let caller = http::Caller { is_local, is_to_loopback, is_welcome };
+        let answered = http::answer(doors.clone(), wire, first, caller);
         let Ok(answered) = timeout_at(deadline, answered).await else {
             doors.metrics.turned_away(TurnedAway::Handshake);
             return None;

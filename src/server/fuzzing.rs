@@ -42,6 +42,9 @@ const STATUSES: [&str; 9] = [
     "503 Service Unavailable",
 ];
 
+/// Who comes from this machine to an address of its own.
+const HERE: http::Caller = http::Caller { is_local: true, is_to_loopback: true, is_welcome: true };
+
 /// The port as somebody finds it who comes from this machine while the databases are being opened.
 struct Port {
     doors: Arc<Doors>,
@@ -146,7 +149,7 @@ async fn receive(port: &Port, visitor: &mut Visitor<'_>) -> (Option<Speech>, Opt
     if speech != Speech::Http {
         return (Some(speech), None);
     }
-    let Some(wire) = http::answer(port.doors.clone(), visitor, first, true, true).await else {
+    let Some(wire) = http::answer(port.doors.clone(), visitor, first, HERE).await else {
         return (Some(speech), None);
     };
     let mut payload = Vec::new();

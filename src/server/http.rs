@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, ORIGIN, SEC_WEBSOCKET_PROTOCOL,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST, HeaderValue, ORIGIN, SEC_WEBSOCKET_PROTOCOL,
 };
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -35,27 +35,31 @@ use crate::transport::websocket::SUBPROTOCOL;
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 const TEXT_TYPE: &str = "text/plain; charset=utf-8";
 
+/// From where a request comes, and whereto.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Caller {
+    /// It comes from this machine.
+    pub(super) is_local: bool,
+    /// It came to an address that is this machine's alone.
+    pub(super) is_to_loopback: bool,
+    /// It may come in the way that it came.
+    pub(super) is_welcome: bool,
+}
+
 type Answer = Response<Full<Bytes>>;
 
-/// Answers the request that `wire` begins with, and behind it what a page of this machine may ask if `is_local`. Who is
-/// not `is_welcome` is told so. Returns the wire if it is a WebSocket from now on.
+/// Answers the request that `wire` begins with. Returns the wire if it is a WebSocket from now on.
 ///
 /// The library waits for the head of a request as long as it takes: the caller has the deadline, which is one over all
 /// phases of a handshake.
-pub(super) async fn answer<S>(
-    doors: Arc<Doors>,
-    wire: S,
-    first: Vec<u8>,
-    is_local: bool,
-    is_welcome: bool,
-) -> Option<S>
+pub(super) async fn answer<S>(doors: Arc<Doors>, wire: S, first: Vec<u8>, caller: Caller) -> Option<S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let is_upgraded = AtomicBool::new(false);
     let service = service_fn(|request: Request<Incoming>| {
-        let answer = if is_welcome {
-            route(&doors, &request, is_local)
+        let answer = if caller.is_welcome {
+            route(&doors, &request, caller)
         } else {
             doors.metrics.turned_away(TurnedAway::Plaintext);
             line(StatusCode::FORBIDDEN, "this server speaks with other machines under TLS only: write https:")
@@ -82,7 +86,7 @@ where
     (unread.is_empty() && parts.read_buf.is_empty()).then_some(wire)
 }
 
-fn route<B>(doors: &Doors, request: &Request<B>, is_local: bool) -> Answer {
+fn route<B>(doors: &Doors, request: &Request<B>, caller: Caller) -> Answer {
     let path = request.uri().path();
     let is_known = [WEBSOCKET_PATH, "/livez", "/healthz", "/readyz", "/metrics"].contains(&path);
     if !is_known {
@@ -93,12 +97,28 @@ fn route<B>(doors: &Doors, request: &Request<B>, is_local: bool) -> Answer {
         answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return answer;
     }
+    if path == WEBSOCKET_PATH {
+        return upgrade(doors, request, caller.is_local);
+    }
+    if caller.is_to_loopback && !is_host_allowed(doors, request) {
+        doors.metrics.turned_away(TurnedAway::Host);
+        return line(
+            StatusCode::FORBIDDEN,
+            "this host is none of this machine's: ask for localhost or 127.0.0.1, or name it by --allow-origin",
+        );
+    }
     match path {
-        WEBSOCKET_PATH => upgrade(doors, request, is_local),
         "/readyz" => readiness(doors, request.uri().query()),
         "/metrics" => metrics(doors),
         _ => line(StatusCode::OK, "ok"),
     }
+}
+
+/// Whether what is told to this machine may be told under this name. The WebSocket has the Origin for it.
+fn is_host_allowed<B>(doors: &Doors, request: &Request<B>) -> bool {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let (host, second) = (hosts.next(), hosts.next());
+    second.is_none() && origin::is_host_allowed(host.map(HeaderValue::as_bytes), &doors.admission.origins)
 }
 
 /// Whether databases are open and take writes. `?verbose` says it of each.

@@ -21,6 +21,12 @@ pub const DESCRIPTORS_PER_DATABASE: usize = 320;
 pub const DESCRIPTORS_FOR_ITSELF: usize = 32;
 /// Connections whose handshake is not done; further ones wait in the backlog. Each may hold 4 KiB and 5 seconds.
 pub const MAX_HANDSHAKES: usize = 1_024;
+/// Of these, those of one address: a quarter. Enough for a herd behind one address, who each take a round trip or two (over
+/// 50 ms and TLS 2,500 a second come in); further ones wait.
+pub const MAX_HANDSHAKES_OF_ONE: usize = MAX_HANDSHAKES / 4;
+/// How long a connection that has spoken waits for its turn among those of its address, at most: a client has given up
+/// after 5 s, and others may be more patient with a server that is slow.
+pub const MAX_HANDSHAKE_WAIT: Duration = Duration::from_secs(30);
 /// Sockets beyond the places of clients, for asking how the server is when they are all taken, and for being told so in
 /// the way that one came. They are among [`DESCRIPTORS_FOR_ITSELF`].
 pub const SPARE_PLACES: usize = 8;

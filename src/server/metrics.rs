@@ -25,13 +25,16 @@ pub(super) enum TurnedAway {
     Plaintext,
     /// A web page that may not.
     Origin,
+    /// HTTP by a name that is none of this machine's.
+    Host,
 }
 
-const REASONS: [(TurnedAway, &str); 4] = [
+const REASONS: [(TurnedAway, &str); 5] = [
     (TurnedAway::Handshake, "handshake"),
     (TurnedAway::NoPlace, "too_many_connections"),
     (TurnedAway::Plaintext, "plaintext"),
     (TurnedAway::Origin, "origin"),
+    (TurnedAway::Host, "host"),
 ];
 
 /// The counters of a server. They begin at zero with it.
@@ -41,6 +44,7 @@ pub(super) struct Metrics {
     opened: [AtomicU64; KINDS.len()],
     turned_away: [AtomicU64; REASONS.len()],
     requests: AtomicU64,
+    deferred: AtomicU64,
 }
 
 /// A connection that is counted as open as long as this lives.
@@ -61,6 +65,11 @@ impl Metrics {
     /// Counts somebody who did not come in.
     pub(super) fn turned_away(&self, why: TurnedAway) {
         add(place(&self.turned_away, &REASONS, why), 1);
+    }
+
+    /// Counts somebody who had to wait, since its address had as many in the handshake as one may.
+    pub(super) fn deferred(&self) {
+        self.deferred.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts an answered HTTP request.
@@ -101,6 +110,12 @@ impl Metrics {
         for ((_, label), count) in REASONS.iter().zip(&self.turned_away) {
             page.sample("connections_refused_total", &[("reason", label)], count.load(Ordering::Relaxed));
         }
+        page.family(
+            "handshakes_deferred_total",
+            "counter",
+            "Connections that waited, since others of their address were in the handshake.",
+        );
+        page.sample("handshakes_deferred_total", &[], self.deferred.load(Ordering::Relaxed));
         page.family("http_requests_total", "counter", "HTTP requests that were answered.");
         page.sample("http_requests_total", &[], self.requests.load(Ordering::Relaxed));
     }

@@ -14,6 +14,7 @@
 //! | `upkeep` | ticks, maintenance, checkpoints |
 
 mod accept;
+mod allowance;
 mod certificate;
 mod config;
 mod data;

@@ -21,6 +21,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::door::Handshake;
 use super::hub::Hub;
 use super::limits::{
     IDLE_OUTPUT_BYTES, LINGER, LINGER_BYTES, READ_BYTES, READS_IN_TURN, RETRY_AFTER_MS, ROUNDS_IN_TURN, TURN,
@@ -61,7 +62,7 @@ pub(super) struct Peer {
     /// When a connection that ended is dropped, said or not.
     last_words_until: Option<Time>,
     /// Held until the handshake is done, in either way.
-    handshake: Option<OwnedSemaphorePermit>,
+    handshake: Option<Handshake>,
     _place: OwnedSemaphorePermit,
     _counted: Counted,
 }
@@ -74,7 +75,7 @@ impl Peer {
         first: &[u8],
         since: Time,
         hub: Arc<Hub>,
-        handshake: Option<OwnedSemaphorePermit>,
+        handshake: Option<Handshake>,
         place: OwnedSemaphorePermit,
     ) -> Self {
         let mut connection = Connection::server(since, hub.protocol.clone());

@@ -17,7 +17,11 @@ pub enum Socket {
 }
 
 impl Socket {
-    pub(super) async fn readable(&self) -> io::Result<()> {
+    /// Waits until there is something to read, or the other side went.
+    ///
+    /// # Errors
+    /// What the system says of the socket.
+    pub async fn readable(&self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.readable().await,
             Self::Unix(stream) => stream.readable().await,

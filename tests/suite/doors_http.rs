@@ -73,12 +73,40 @@ fn health_is_told_and_everything_else_is_refused_in_one_line() {
 #[test]
 fn a_connection_carries_one_request() {
     let server = Process::start_with(&["--memory"]);
-    let request = "GET /livez HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n\r\n";
+    let request = "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n";
     let answer = ask(server.address, &request.repeat(2)).unwrap();
     assert_eq!(answer.body, "ok\n");
 }
 
 /// The rules of Prometheus' text format 0.0.4, and of its names: `promtool check metrics` asks for the same.
+/// A page whose name was made to point to this machine (DNS rebinding) asks by that name.
+#[test]
+fn a_server_of_the_loopback_answers_to_names_of_this_machine_alone() {
+    let server = Process::start_with(&["--memory", "--allow-origin", "https://db.example.org"]);
+    let port = server.address.port();
+    for path in ["/livez", "/healthz", "/readyz", "/metrics"] {
+        for (hosts, status) in [
+            ("Host: localhost\r\n".to_owned(), 200),
+            (format!("Host: LOCALHOST:{port}\r\n"), 200),
+            (format!("Host: 127.0.0.1:{port}\r\n"), 200),
+            ("Host: [::1]\r\n".to_owned(), 200),
+            ("Host: db.example.org:8443\r\n".to_owned(), 200),
+            (format!("Host: evil.example:{port}\r\n"), 403),
+            ("Host: localhost.evil.example\r\n".to_owned(), 403),
+            ("Host: localhost\r\nHost: evil.example\r\n".to_owned(), 403),
+            ("Host:\r\n".to_owned(), 403),
+        ] {
+            let answer = ask(server.address, &format!("GET {path} HTTP/1.1\r\n{hosts}\r\n")).unwrap();
+            assert_eq!(answer.status, status, "{path} {hosts:?}");
+            assert_eq!(answer.body.contains("none of"), status == 403, "{}", answer.body);
+        }
+        assert_eq!(ask(server.address, &format!("GET {path} HTTP/1.0\r\n\r\n")).unwrap().status, 200);
+    }
+    let found = families(&get(server.address, "/metrics").body);
+    // Four refusals for each of four paths.
+    assert_eq!(found["blazedb_connections_refused_total"]["reason=\"host\"}"], 16.0);
+}
+
 fn families(text: &str) -> BTreeMap<String, BTreeMap<String, f64>> {
     let mut families: BTreeMap<String, BTreeMap<String, f64>> = BTreeMap::new();
     let mut current = (String::new(), String::new());
@@ -170,7 +198,7 @@ fn a_server_that_recovers_lives_and_is_not_ready() {
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    let request = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+    let request = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let deadline = Instant::now() + PATIENCE;
     let mut waiting = None;
     let mut statuses = Vec::new();
@@ -373,6 +401,9 @@ fn plaintext_from_other_machines_is_refused_unless_it_was_asked_for() {
         let server = Process::start_at(&listen, flags);
         let answer = get(server.address, "/livez");
         assert_eq!(answer.status, if allowed { 200 } else { 403 }, "{answer:?}");
+        // Beyond the loopback it is asked for by whatever name others know it by.
+        let named = ask(server.address, "GET /metrics HTTP/1.1\r\nHost: db1.lan\r\n\r\n").unwrap();
+        assert_eq!(named.status, answer.status);
         let mut stream = TcpStream::connect(server.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.write_all(&hello()).unwrap();

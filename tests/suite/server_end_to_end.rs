@@ -1,7 +1,12 @@
 //! The server as its users see it: the real binary over loopback.
 
+#![allow(clippy::disallowed_methods, reason = "the outside of a real server is what is tested")]
+
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use blazedb::blazebinary::Value;
 use blazedb::proto::Outbox;
@@ -9,7 +14,7 @@ use blazedb::wire::message::QueryKind;
 use blazedb::wire::{CollectionName, ErrorCode};
 use uuid::Uuid;
 
-use super::server_kit::{Act, Caller, Process, body, command, record};
+use super::server_kit::{Act, Caller, PATIENCE, Process, body, command, record};
 
 fn id(number: u128) -> Uuid {
     Uuid::from_u128(number)
@@ -119,7 +124,7 @@ fn stopping_says_goodbye_and_loses_nothing() {
     let mut deaf = Caller::new(server.address);
     deaf.flush().unwrap();
     server.signal("INT");
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    thread::sleep(Duration::from_millis(300));
     server.signal("INT");
     assert_eq!(server.wait().code(), Some(14));
 }
@@ -224,4 +229,43 @@ fn a_directory_belongs_to_one_kind_of_store() {
     // The log of a database in memory has everything.
     let server = Process::start_with(&["--data-dir", &path("memory"), "--store", "sled"]);
     assert_eq!(Caller::new(server.address).scan("things").len(), 300);
+}
+
+/// The blocks of a log's segments at which a commit begins, with the bytes of its payload (`spec/log.md`, 2).
+fn commits(log: &Path) -> Vec<u32> {
+    let mut files: Vec<_> = std::fs::read_dir(log).unwrap().map(|file| file.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "log"));
+    files.sort();
+    let blocks = files.iter().flat_map(|path| {
+        let bytes = std::fs::read(path).unwrap();
+        bytes.chunks(4096).map(|block| block[..11].to_vec()).collect::<Vec<_>>()
+    });
+    let commits = blocks.filter(|head| head.starts_with(b"BLAZE\x01\x21"));
+    commits.map(|head| u32::from_be_bytes(head[7..].try_into().unwrap())).collect()
+}
+
+/// Who waits for nothing else is vouched for by an empty commit, of 36 bytes, which the log makes when it is asked; and
+/// nothing follows that.
+#[test]
+fn a_log_that_became_idle_vouches_for_its_last_batch_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().join("data");
+    let server = Process::start(&directory);
+    let mut caller = Caller::new(server.address);
+    caller.run(&body("notes", &[Act::Insert(record(Uuid::from_u128(1), &[]))])).unwrap();
+    let log = directory.join("main/log");
+    let deadline = Instant::now() + PATIENCE;
+    let vouched = loop {
+        let found = commits(&log);
+        if found.last() == Some(&36) {
+            break found;
+        }
+        assert!(Instant::now() < deadline, "{found:?}");
+        thread::sleep(Duration::from_millis(10));
+    };
+    assert!(vouched[vouched.len() - 2] > 36, "{vouched:?}");
+    // Ten times the 40 ms after which it is asked again.
+    thread::sleep(Duration::from_millis(400));
+    assert_eq!(commits(&log), vouched);
+    server.stop();
 }

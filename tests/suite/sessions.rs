@@ -98,7 +98,7 @@ fn every_frame_is_whole_in_sequence_and_as_its_notes_say() {
             let header = frame.header;
             assert_eq!(header.sequence, *expected, "{}", dump.title);
             let message_type = MessageType::from_byte(header.message_type).unwrap();
-            assert_eq!(check_flags(message_type, header.flags, false), Ok(()));
+            assert_eq!(check_flags(Some(message_type), header.flags, false), Ok(()));
             let named = dump.title.split([':', ',']).nth(1).unwrap().trim();
             assert_eq!(format!("{message_type:?}"), named);
             let note = format!(

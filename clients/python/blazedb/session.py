@@ -374,7 +374,7 @@ class Session:
         self._attempts = 0
         if event.event.kind == messages.RESET:
             del self._running[event.request]
-        again = request.told(event.event, event.cost)
+        again = request.told(event.event, event.cost, event.records)
         if again:
             # It goes on as another subscription (L-6.1).
             connection = self.connection
@@ -390,7 +390,7 @@ class Session:
             return
         if event.response.last:
             del self._running[event.request]
-        request.answered(event.response, event.cost)
+        request.answered(event.response, event.cost, event.records)
 
     def _failed(self, event: happenings.Failed) -> None:
         request = self._running.pop(event.request, None)

@@ -219,27 +219,53 @@ class Requests(unittest.TestCase):
             db.delete("notes", ID)
         stub.finish(self)
 
-    def test_a_record_that_is_not_canonical_ends_its_request_alone(self):
+    def test_a_record_that_is_not_canonical_ends_the_connection(self):
         def wrong(peer):
             peer.welcome()
             query = peer.hear(messages.Query)
             bad = bytes.fromhex("424c415a4501000109020000000000000005")
-            peer.say(messages.QueryResponse(query.id, False, position(1), [messages.Row(1, bad)]))
-            self.assertEqual(peer.hear(messages.Cancel).id, query.id)
-            peer.say(messages.Error(2, query.id, NUMBERS["cancelled"], "", None))
-            peer.hear(messages.Operation)
-            peer.say(ack(1))
-            peer.part()
+            peer.say(messages.QueryResponse(query.id, False, position(1), [messages.Row(1, RECORD), messages.Row(2, bad)]))
+            error = peer.hear(messages.Error)
+            self.assertEqual((error.scope, error.code), (0, NUMBERS["invalid_value"]))
+            self.assertIsNone(peer.hear())
 
         stub = Stub(wrong)
         with blazedb.connect(stub.url) as db:
-            with self.assertRaises(blazedb.Malformed):
+            with self.assertRaises(blazedb.Ended) as caught:
                 next(db.scan("notes"))
-            db.delete("notes", ID)
+            self.assertEqual(caught.exception.code, NUMBERS["invalid_value"])
         stub.finish(self)
 
 
 class Watches(unittest.TestCase):
+    def test_a_watch_from_now_that_was_told_nothing_goes_on_from_before_it(self):
+        """Spec L-6.3: from what the Welcome or an Ack said was published, never from a later now."""
+
+        def cut(peer):
+            peer.welcome(position=position(40))
+            peer.hear(messages.Operation)
+            peer.say(ack(1, 41))
+            self.assertEqual(peer.hear(messages.Subscribe).start, messages.START_NOW)
+
+        def again(peer):
+            peer.welcome(position=position(50))
+            asked = peer.hear(messages.Subscribe)
+            self.assertEqual((asked.start, asked.after), (messages.START_AFTER, position(41)))
+
+        def tell(peer):
+            peer.welcome(position=position(50))
+            asked = peer.hear(messages.Subscribe)
+            self.assertEqual((asked.start, asked.after), (messages.START_AFTER, position(41)))
+            peer.say(changes(asked.id, 45, change(45)))
+            peer.part()
+
+        stub = Stub(cut, again, tell)
+        with blazedb.connect(stub.url) as db:
+            db.delete("notes", ID)
+            with db.watch("notes", start="now") as watch:
+                self.assertEqual(next(watch).seq, 45)
+        stub.finish(self)
+
     def test_a_watch_goes_on_from_the_last_position(self):
         def begin(peer):
             peer.welcome()

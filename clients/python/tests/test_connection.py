@@ -3,7 +3,7 @@
 import unittest
 import uuid
 
-from blazedb import connection, frames, messages
+from blazedb import connection, encoding, frames, messages
 from blazedb.connection import Connection, State
 from blazedb.errors import CODES, NUMBERS, Malformed
 
@@ -145,7 +145,8 @@ class Frames(unittest.TestCase):
         server = Server(self, capabilities=["lz4"]).welcomed(capabilities=["lz4"])
         client = server.client
         request = client.send_request(lambda n: messages.Query(n, 2, 1 << 20, messages.SCAN, "notes"))
-        plain = messages.encode(messages.QueryResponse(request, True, POSITION, [messages.Row(1, b"a" * 600)]))[1]
+        record = encoding.encode({"text": "a" * 600})
+        plain = messages.encode(messages.QueryResponse(request, True, POSITION, [messages.Row(1, record)]))[1]
         # Literals for the head, then one match for the run of a's.
         head, run = plain[: plain.index(b"a" * 600) + 1], 599
         block = bytes([15 << 4 | 15]) + bytes([len(head) - 15]) + head + b"\x01\x00"
@@ -154,7 +155,7 @@ class Frames(unittest.TestCase):
         payload = len(plain).to_bytes(4, "big") + block
         happened = client.receive(server.frame(messages.QUERY_RESPONSE, payload, frames.COMPRESSED), 0.0)
         self.assertEqual(happened[0].cost, len(plain) + 19)
-        self.assertEqual(happened[0].response.rows[0].record, b"a" * 600)
+        self.assertEqual(happened[0].records, [{"text": "a" * 600}])
 
     def test_what_is_passed_over(self):
         server = Server(self).welcomed()

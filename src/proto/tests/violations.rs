@@ -85,6 +85,16 @@ const TO_SERVER: &[(&str, Bytes, &str)] = &[
     ("no flag", |peer| peer.raw(2, Flags::NONE, &[0; 20]), "unexpected_flag"),
     ("compression not agreed", |peer| peer.raw(2, Flags::from_byte(5).unwrap(), &[9; 9]), "unexpected_flag"),
     ("encryption", |peer| peer.raw(0x12, Flags::ENCRYPTED, &[0; 8]), "unexpected_flag"),
+    ("an unknown type, encrypted", |peer| peer.raw(0x30, Flags::ENCRYPTED, &[]), "unexpected_flag"),
+    ("an unknown type that wants an Ack", |peer| peer.raw(0x30, Flags::REQUIRES_ACK, &[]), "unexpected_flag"),
+    (
+        "an unknown type behind a Goodbye",
+        |p| {
+            let goodbye = Message::Goodbye(Goodbye { code: 0, retry_after_ms: 0, message: "" });
+            [p.frame(&goodbye), p.raw(0x30, Flags::NONE, &[])].concat()
+        },
+        "unexpected_message",
+    ),
     ("operation 2 first", |peer| operation(peer, 2), "operation_number_gap"),
     ("operation 1 twice", |peer| [operation(peer, 1), operation(peer, 1)].concat(), "operation_number_gap"),
     ("operation 0", |peer| peer.raw(2, Flags::REQUIRES_ACK, &[0; 20]), "invalid_field"),
@@ -167,6 +177,23 @@ const TO_CLIENT: &[(&str, Bytes, &str)] = &[
             peer.frame(&Message::Event(Event { id: 1, position, kind }))
         },
         "unexpected_message",
+    ),
+    (
+        "an end that nobody asked for",
+        |peer| {
+            let (position, kind) = (Position::default(), EventKind::Ended);
+            peer.frame(&Message::Event(Event { id: 2, position, kind }))
+        },
+        "unexpected_message",
+    ),
+    (
+        "an answer taken in two places",
+        |peer| {
+            let (position, rows_) = (Position { seq: 1, ..Position::default() }, Rows::default());
+            let moved = QueryResponse { id: 1, last: true, position, rows: rows_ };
+            several(peer, &[rows(1, false), Message::QueryResponse(moved)])
+        },
+        "invalid_field",
     ),
     ("falling credit", |p| several(p, &[credit(CreditScope::Lane(Lane::Work), 1, 1)]), "invalid_credit"),
     ("a request's credit", |p| several(p, &[credit(CreditScope::Request(1), 9, 9_999)]), "invalid_credit"),
