@@ -43,7 +43,7 @@ pub async fn measure<L: Link, F: Future<Output = Result<L, Fault>>>(
         let rest = relay.settled().await?;
         link.close().await?;
         let end = relay.settled().await?;
-        Ok(Figures { setup, first: first - setup, rest: rest - first, end: end - rest })
+        Ok::<_, Fault>(Figures { setup, first: first - setup, rest: rest - first, end: end - rest })
     };
     timeout(PATIENCE, work).await?
 }
