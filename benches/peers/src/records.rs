@@ -169,23 +169,3 @@ fn flight(random: &mut Random, names: &[&str], line: &str) -> Result<Record, Box
     }
     Ok(record)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_flight_has_its_types_and_an_id() {
-        let csv = "year,dep_delay,tailnum,flight,time_hour\n2013,NA,N14228,1545,2013-01-01T10:00:00Z\n";
-        let records = flights(csv, 1).unwrap();
-        let record = &records[0];
-        assert!(matches!(record.get("id"), Some(Value::Uuid(_))));
-        assert_eq!(record.get("year"), Some(&Value::Int(2013)));
-        assert_eq!(record.get("dep_delay"), Some(&Value::Null));
-        assert_eq!(record.get("tailnum"), Some(&"N14228".into()));
-        // 15,706 days of 86,400 s, and 10 hours.
-        assert_eq!(record.get("time_hour"), Some(&Date::from_unix_millis(1_357_034_400_000).into()));
-        assert!(flights(csv, 2).is_err(), "there is one");
-        assert!(flights(&csv.replace("2013,", "MMXIII,"), 1).is_err());
-    }
-}
