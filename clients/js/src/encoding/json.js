@@ -376,11 +376,13 @@ function doubleText(value, bits) {
   return `{"$double":${bits === 0x7ff8000000000000n ? '"NaN"' : hexBits(bits)}}`;
 }
 
-/** @param {number} value */
+/** With an exponent where J-2.6 wants one, which is earlier than where String() has one. @param {number} value */
 function finiteText(value) {
   if (Object.is(value, -0)) return '-0.0';
-  const text = String(value).replace('e+', 'e');
-  return /[.e]/.test(text) ? text : `${text}.0`;
+  const magnitude = Math.abs(value);
+  if (magnitude >= 1e16 || (magnitude < 1e-4 && magnitude > 0)) return value.toExponential().replace('e+', 'e');
+  const text = String(value);
+  return text.includes('.') ? text : `${text}.0`;
 }
 
 /** @param {any} value */
