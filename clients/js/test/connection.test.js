@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import { Backoff } from '../src/client/backoff.js';
+import { Client } from '../src/client/client.js';
 import { encodeValue } from '../src/encoding/record.js';
 import { Uuid } from '../src/encoding/values.js';
 import { Writer } from '../src/encoding/writer.js';
@@ -15,6 +16,20 @@ import { Entry, Outbox } from '../src/wire/outbox.js';
 
 const HEARTBEAT = 10000;
 const POSITION = '00000001000000000000000000000029';
+
+/** The payload of a Welcome. */
+function writeWelcome(out, node, { window = 1024, frames = 1024, bytes = 4194304, requests = 64 } = {}) {
+  out.u8(2);
+  out.u8(1);
+  out.u64(0);
+  out.u16(window);
+  out.u32(HEARTBEAT);
+  for (const limit of [frames, bytes, 0, 0]) out.u64(limit);
+  out.u16(requests);
+  out.u64(0);
+  out.raw(Buffer.from(POSITION, 'hex'));
+  for (const value of [Uuid.v7(), node, 'test', []]) out.raw(encodeValue(value));
+}
 
 /** A server's side of one connection, written by hand. */
 class Peer {
@@ -46,18 +61,7 @@ class Peer {
 
   welcome({ window = 1024, frames = 1024, bytes = 4194304, requests = 64 } = {}) {
     this.frames();
-    this.send(TYPE.handshake, (out) => {
-      out.u8(2);
-      out.u8(1);
-      out.u64(0);
-      out.u16(window);
-      out.u32(HEARTBEAT);
-      for (const limit of [frames, bytes, 0, 0]) out.u64(limit);
-      out.u16(requests);
-      out.u64(0);
-      out.raw(Buffer.from(POSITION, 'hex'));
-      for (const value of [Uuid.v7(), Uuid.v7(), 'test', []]) out.raw(encodeValue(value));
-    });
+    this.send(TYPE.handshake, (out) => writeWelcome(out, Uuid.v7(), { window, frames, bytes, requests }));
     this.reader.limit = 2097152;
     return this;
   }
@@ -326,4 +330,44 @@ test('pauses grow, are jittered, and keep to what the server advised', () => {
   assert.equal(late.next(0), 10000);
   assert.ok(new Backoff().next(3000) >= 3000);
   assert.ok(new Backoff().next(0) <= 100);
+});
+
+test('patience goes on where every welcome is followed by a refusal (C-10.3)', { timeout: 30000 }, async () => {
+  const node = Uuid.v7();
+  let attempts = 0;
+  const opener = (address, options, sink) => {
+    attempts++;
+    let sequence = 0;
+    const say = (type, write) => {
+      const out = new Writer();
+      const start = beginFrame(out, type);
+      write(out);
+      endFrame(out, start, sequence++);
+      sink.data(out.copy());
+    };
+    const answer = () => {
+      say(TYPE.handshake, (out) => writeWelcome(out, node));
+      say(TYPE.error, (out) => {
+        out.u8(0);
+        out.u64(0);
+        out.u16(502);
+        for (const value of ['full', null]) out.raw(encodeValue(value));
+      });
+    };
+    let answered = false;
+    setTimeout(() => sink.opened(), 0);
+    return {
+      send: () => {
+        if (!answered) setTimeout(answer, 0);
+        answered = true;
+      },
+      end: () => {},
+      destroy: () => {},
+    };
+  };
+  const client = new Client({ database: 'main', name: 'a stub', loopback: true }, { giveUpAfterMs: 500 }, opener);
+  await client.ended;
+  assert.equal(client.error.kind, 'unreachable');
+  assert.equal(client.error.codeName, 'disk_full');
+  assert.ok(attempts >= 2, `${attempts}`);
 });

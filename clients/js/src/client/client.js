@@ -402,7 +402,6 @@ export class Client extends EventTarget {
     this.node = welcome.node;
     this.welcome = welcome;
     this.welcomedAt = now();
-    this.withoutSince = Infinity;
     this.error = null;
     for (const question of this.questions) if (this.connection) question.ask(this.connection);
     this.setState('connected', 0);
@@ -423,7 +422,10 @@ export class Client extends EventTarget {
     if (ending.code === 'write_stalled') transport?.destroy();
     else transport?.end();
     for (const question of [...this.questions]) if (question instanceof Subscription) question.disconnected();
-    if (ending.welcomed && now() - this.welcomedAt >= STEADY_MS) this.backoff.reset();
+    const held = ending.welcomed && now() - this.welcomedAt >= STEADY_MS;
+    if (held) this.backoff.reset();
+    // Who is welcome and refused at once, since the disk is full for instance, waits no longer than who is not welcome (C-10.3).
+    if (held || (ending.welcomed && (!ending.remote || ending.code === 0))) this.withoutSince = Infinity;
     const error = new BlazeError(
       ending.code === 0 ? 'lost' : 'ended',
       ending.code,
