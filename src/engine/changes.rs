@@ -111,7 +111,7 @@ impl Database {
     fn sequence_of(&self, position: Position) -> Result<u64, EngineError> {
         let published = self.shared.published().sequence;
         let is_start = position == Position::default();
-        let is_ours = position.epoch == self.shared.epoch && position.partition == 0;
+        let is_ours = position == self.position_of(position.seq);
         if !(is_start || is_ours && position.seq <= published) {
             return Err(EngineError::PositionUnknown(position));
         }

@@ -4,6 +4,8 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import { Backoff } from '../src/client/backoff.js';
+import { Client } from '../src/client/client.js';
+import { encodeValue } from '../src/encoding/record.js';
 import { Uuid } from '../src/encoding/values.js';
 import { Writer } from '../src/encoding/writer.js';
 import { numberOf } from '../src/errors.js';
@@ -294,4 +296,37 @@ test('pauses grow, are jittered, and keep to what the server advised', () => {
   assert.equal(late.next(0), 10000);
   assert.ok(new Backoff().next(3000) >= 3000);
   assert.ok(new Backoff().next(0) <= 100);
+});
+
+test('patience goes on where every welcome is followed by a refusal (C-10.3)', { timeout: 30000 }, async () => {
+  const node = Uuid.v7();
+  let attempts = 0;
+  const opener = (address, options, sink) => {
+    attempts++;
+    const server = new ServerSide((bytes) => sink.data(bytes));
+    const answer = () => {
+      server.welcome({ node });
+      server.send(TYPE.error, (out) => {
+        out.u8(0);
+        out.u64(0);
+        out.u16(502);
+        for (const value of ['full', null]) out.raw(encodeValue(value));
+      });
+    };
+    let answered = false;
+    setTimeout(() => sink.opened(), 0);
+    return {
+      send: () => {
+        if (!answered) setTimeout(answer, 0);
+        answered = true;
+      },
+      end: () => {},
+      destroy: () => {},
+    };
+  };
+  const client = new Client({ database: 'main', name: 'a stub', loopback: true }, { giveUpAfterMs: 500 }, opener);
+  await client.ended;
+  assert.equal(client.error.kind, 'unreachable');
+  assert.equal(client.error.codeName, 'disk_full');
+  assert.ok(attempts >= 2, `${attempts}`);
 });

@@ -13,6 +13,7 @@ import {
   decodeValue,
   encodeRecord,
   encodeValue,
+  stringifyTyped,
 } from '../src/node.js';
 import { compareKeys, nfc } from '../src/encoding/nfc.js';
 import { fromHex, toHex } from '../src/encoding/values.js';
@@ -91,6 +92,20 @@ test('what would be left out of an object is refused, in a record and within; a 
     },
   };
   assert.deepEqual(decodeRecord(encodeRecord(given)), { a: 7 });
+});
+
+test('a double has an exponent where J-2.6 wants one', () => {
+  const texts = [
+    [1e16, '1e16'],
+    [9999999999999998, '9999999999999998.0'],
+    [-123450000000000000, '-1.2345e17'],
+    [0.0001, '0.0001'],
+    [0.000099, '9.9e-5'],
+    [1e-5, '1e-5'],
+    [1e300, '1e300'],
+    [5e-324, '5e-324'],
+  ];
+  for (const [value, text] of texts) assert.equal(stringifyTyped(new Double(value)), text);
 });
 
 test('NFC agrees with the platform where that knows the characters', () => {

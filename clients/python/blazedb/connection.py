@@ -381,6 +381,7 @@ class Connection:
 
     def _on_ack(self, ack: messages.Ack, cost: int, now: float, happened: List[Happening]) -> None:
         least = max(self._acked[ack.level], self._durable)
+        least = max(least, self.hello.oldest_unacked)
         if ack.lane != messages.LANE_WORK or not least <= ack.number <= self._last_sent:
             raise _violation("impossible_ack", f"an Ack of {ack.number}, of {self._last_sent} sent")
         self._acked[ack.level] = ack.number

@@ -442,7 +442,9 @@ class Session:
             wait = min(advised_ms / 1000, MAX_ADVISED_SECONDS) * (1 + self.jitter() / 4)
         else:
             wait = bound * self.jitter()
-        if self.status.state == CONNECTED:
+        # Spec C-10.3: who is welcome and refused at once, since the disk is full for instance, waits no longer than who is
+        # not welcome.
+        if self.status.state == CONNECTED and (not error.code or now - self._connected_at >= GOOD_AFTER_SECONDS):
             self._apart_since = now
         self.attempt_at = now + wait
         self._set(Status(WAITING, error, wait))

@@ -434,6 +434,30 @@ class Connecting(unittest.TestCase):
             over.lost("cut", 1.0)
             self.assertEqual(over.status.retry_in, expected)
 
+    def test_patience_goes_on_where_every_welcome_is_followed_by_a_refusal(self):
+        """Spec C-10.3: it begins anew after a connection that held, or was lost, not after one that was refused at once."""
+
+        def frame(sequence, message):
+            kind, payload = messages.encode(message)
+            return frames.encode(kind, 0, sequence, payload)
+
+        welcome = messages.Welcome(1, 0, 9, 15_000, 9, 9_999, 0, 0, 9, 1, position(1), NODE, NODE, "", ())
+        full = messages.Error(0, 0, NUMBERS["disk_full"], "full", None)
+        over = session.Session("main", jitter=lambda: 1.0, give_up=60.0)
+        now = over.attempt_at
+        for held, refused, since in ((1.0, True, 0.0), (2.0, True, 0.0), (6.0, True, 9.0), (1.0, True, 9.0), (1.0, False, 11.0)):
+            over.connected(now)
+            over.receive(frame(0, welcome), now)
+            now += held
+            if refused:
+                over.receive(frame(1, full), now)
+            else:
+                over.lost("cut", now)
+            self.assertEqual(over._apart_since, since)
+            self.assertFalse(over.ended)
+        over.tick(71.0)
+        self.assertTrue(over.ended)
+
     def test_urls(self):
         for url, expected in (
             ("blaze://", ("blaze", "127.0.0.1", 25293, "", "main", None)),

@@ -159,7 +159,8 @@ class Frames(unittest.TestCase):
 
     def test_what_is_passed_over(self):
         server = Server(self).welcomed()
-        for kind, name in ((0x30, "unknown_message_type"), (0x21, "unknown_message_type"), (0x14, "not_supported")):
+        passed = [(0x30, "unknown_message_type"), (0x21, "unknown_message_type"), (0x06, "not_supported"), (0x14, "not_supported")]
+        for kind, name in passed:
             self.assertEqual(server.client.receive(server.frame(kind, b"?"), 0.0), [])
             self.assertEqual([error.code for error in server.read()], [NUMBERS[name]])
         self.assertEqual(server.says(messages.Ping(1)), [])
@@ -212,6 +213,11 @@ class Operations(unittest.TestCase):
         ):
             server = self.sent(2)
             server.ends_with(server.says(*said), "impossible_ack")
+        # What an earlier connection settled was not sent on this one (C-5.9).
+        for said in (messages.Ack(0, 0, 4, 0, POSITION), messages.Ack(0, 1, 4, 0, POSITION), error._replace(id=4)):
+            server = Server(self, next_operation=6, oldest_unacked=5).welcomed(node_decided=4)
+            server.client.send_operation(5, BODY)
+            server.ends_with(server.says(said), "impossible_ack")
 
     def test_credit_that_falls_or_is_not_ours(self):
         for credit in ((0, 0, 255, 1 << 22), (0, 0, 256, 1), (2, 1, 1, 1)):

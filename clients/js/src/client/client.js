@@ -65,7 +65,7 @@ export class Client extends EventTarget {
     this.flushing = false;
     this.closing = false;
     this.welcomedAt = 0;
-    /** Since when there is no connection; Infinity while there is one. */
+    /** Since when there is no connection that holds; Infinity behind one that did. */
     this.withoutSince = Infinity;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.giveUpTimer = undefined;
@@ -406,7 +406,6 @@ export class Client extends EventTarget {
     this.node = welcome.node;
     this.welcome = welcome;
     this.welcomedAt = now();
-    this.withoutSince = Infinity;
     clearTimeout(this.giveUpTimer);
     this.error = null;
     for (const question of this.questions) if (this.connection) question.ask(this.connection);
@@ -428,7 +427,10 @@ export class Client extends EventTarget {
     if (ending.code === 'write_stalled') transport?.destroy();
     else transport?.end();
     for (const question of [...this.questions]) if (question instanceof Subscription) question.disconnected();
-    if (ending.welcomed && now() - this.welcomedAt >= STEADY_MS) this.backoff.reset();
+    const held = ending.welcomed && now() - this.welcomedAt >= STEADY_MS;
+    if (held) this.backoff.reset();
+    // Who is welcome and refused at once, since the disk is full for instance, waits no longer than who is not welcome (C-10.3).
+    if (held || (ending.welcomed && (!ending.remote || ending.code === 0))) this.withoutSince = Infinity;
     const error = new BlazeError(
       ending.code === 0 ? 'lost' : 'ended',
       ending.code,
@@ -464,6 +466,7 @@ export class Client extends EventTarget {
     if (this.closing && this.outbox.length === 0) return this.finish(null);
     this.error = error;
     if (this.withoutSince === Infinity) this.countFromNow();
+    else this.armGiveUp();
     const pause = this.backoff.next(advisedMs);
     this.retryTimer = setTimeout(() => this.open(), pause);
     this.setState('waiting', pause);
@@ -477,6 +480,7 @@ export class Client extends EventTarget {
 
   /** Sees to it that the client ends when it was without a connection for as long as it was told to try, whatever it waits for then. */
   armGiveUp() {
+    clearTimeout(this.giveUpTimer);
     const left = this.withoutSince + this.options.giveUpAfterMs - now();
     if (!Number.isFinite(left)) return;
     this.giveUpTimer = setTimeout(
