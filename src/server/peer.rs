@@ -155,7 +155,11 @@ impl Peer {
             match read {
                 Poll::Ready(Ok(READ_BYTES)) => {}
                 Poll::Ready(Ok(1..)) if !empties => {}
-                Poll::Ready(Ok(1..)) | Poll::Pending => return,
+                Poll::Ready(Ok(1..)) => return,
+                Poll::Pending => {
+                    self.has_input = self.stream.may_hold_input();
+                    return;
+                }
                 Poll::Ready(Ok(0) | Err(_)) => {
                     self.is_deaf = true;
                     self.connection.handle_eof();
