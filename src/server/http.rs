@@ -52,7 +52,7 @@ pub(super) async fn answer<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let is_upgraded = AtomicBool::new(false);
+    let (is_asked, is_upgraded) = (AtomicBool::new(false), AtomicBool::new(false));
     let service = service_fn(|request: Request<Incoming>| {
         let answer = if is_welcome {
             route(&doors, &request, is_local)
@@ -60,6 +60,7 @@ where
             doors.metrics.turned_away(TurnedAway::Plaintext);
             line(StatusCode::FORBIDDEN, "this server speaks with other machines under TLS only: write https:")
         };
+        is_asked.store(true, Ordering::Relaxed);
         is_upgraded.store(answer.status() == StatusCode::SWITCHING_PROTOCOLS, Ordering::Relaxed);
         doors.metrics.request();
         ready(Ok::<_, Infallible>(answer))
@@ -72,6 +73,9 @@ where
         .serve_connection(TokioIo::new(Rewound::new(first, wire)), service);
     // An error is what is no request; the library has answered it.
     let _ = poll_fn(|context| connection.poll_without_shutdown(context)).await;
+    if !is_asked.load(Ordering::Relaxed) {
+        doors.metrics.turned_away(TurnedAway::Handshake);
+    }
     let parts = connection.into_parts();
     let (unread, wire) = parts.io.into_inner().into_parts();
     if !is_upgraded.load(Ordering::Relaxed) {

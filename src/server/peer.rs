@@ -59,7 +59,7 @@ pub(super) struct Peer {
     /// Held until the handshake is done, in either way.
     handshake: Option<OwnedSemaphorePermit>,
     _place: OwnedSemaphorePermit,
-    _counted: Counted,
+    counted: Counted,
 }
 
 impl Peer {
@@ -95,7 +95,7 @@ impl Peer {
             last_words_until: None,
             handshake,
             _place: place,
-            _counted: counted,
+            counted,
         }
     }
 
@@ -185,6 +185,9 @@ impl Peer {
             let _ = self.connection.close(now, parting);
         }
         self.session.advance(now, &mut self.connection);
+        if self.connection.is_open() {
+            self.counted.welcome();
+        }
         // Whoever is hung up on leaves its place to others, before it has read why.
         if self.handshake.is_some() && (self.connection.is_open() || self.connection.is_closed()) {
             self.handshake = None;

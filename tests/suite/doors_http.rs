@@ -153,6 +153,36 @@ fn metrics_follow_the_rules_and_count() {
     }
 }
 
+/// Only who was welcome counts as a client; who stops before it, wherever, did not come in (D-4.3).
+#[test]
+fn who_stops_in_its_handshake_is_no_client() {
+    let server = Process::start_with(&["--memory"]);
+    let mut caller = Caller::new(server.address);
+    let offer = upgrade("Sec-WebSocket-Protocol: blaze.v1\r\n");
+    let mut damaged = hello();
+    *damaged.last_mut().unwrap() ^= 1;
+    for begun in [&b""[..], b"BLAZE", b"G", b"\x16\x03\x01", offer.as_bytes(), &damaged] {
+        TcpStream::connect(server.address).unwrap().write_all(begun).unwrap();
+    }
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let found = families(&get(server.address, "/metrics").body);
+        let refused = found["blazedb_connections_refused_total"]["reason=\"handshake\"}"];
+        for (transport, count) in [("tcp", 1.0), ("tls", 0.0), ("unix", 0.0), ("websocket", 0.0)] {
+            let label = format!("transport=\"{transport}\"}}");
+            assert_eq!(found["blazedb_connections_opened_total"][&label], count, "{transport}");
+            assert_eq!(found["blazedb_connections"][&label], count, "{transport}");
+        }
+        assert!(refused <= 6.0, "{refused}");
+        if refused == 6.0 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{refused} of 6 are counted");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(caller.is_well());
+}
+
 /// While databases are being opened the process lives and is not ready, and clients who come wait.
 #[test]
 fn a_server_that_recovers_lives_and_is_not_ready() {
