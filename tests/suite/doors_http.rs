@@ -65,6 +65,8 @@ fn health_is_told_and_everything_else_is_refused_in_one_line() {
     ] {
         assert_eq!(ask(address, &request).unwrap().status, status, "{request:.40}");
     }
+    let anonymous = ask(address, "GET /livez HTTP/1.1\r\n\r\n").unwrap();
+    assert_eq!((anonymous.status, anonymous.body.lines().count()), (400, 1), "{anonymous:?}");
     assert!(Caller::new(address).is_well());
     server.stop();
 }
@@ -74,8 +76,12 @@ fn health_is_told_and_everything_else_is_refused_in_one_line() {
 fn a_connection_carries_one_request() {
     let server = Process::start_with(&["--memory"]);
     let request = "GET /livez HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n\r\n";
-    let answer = ask(server.address, &request.repeat(2)).unwrap();
-    assert_eq!(answer.body, "ok\n");
+    for version in ["1.1", "1.0"] {
+        let answer = ask(server.address, &request.replace("1.1", version).repeat(2)).unwrap();
+        assert_eq!(answer.body, "ok\n");
+        let said = answer.head.lines().filter(|line| line.starts_with("connection:"));
+        assert_eq!(said.collect::<Vec<_>>(), ["connection: close"], "{}", answer.head);
+    }
 }
 
 /// The rules of Prometheus' text format 0.0.4, and of its names: `promtool check metrics` asks for the same.
@@ -279,6 +285,7 @@ fn only_pages_that_may_get_a_websocket() {
         let accepts = head.contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo=")
             && head.contains("sec-websocket-protocol: blaze.v1\r\n");
         assert_eq!(accepts, status == 101, "{head}");
+        assert!(head.contains("cache-control: no-store\r\n"), "{head}");
     }
     for (what, request) in [
         ("no subprotocol", upgrade("")),
@@ -286,10 +293,15 @@ fn only_pages_that_may_get_a_websocket() {
         ("no upgrade", "GET /blaze HTTP/1.1\r\nHost: a\r\n\r\n".to_owned()),
         ("an older version", upgrade(offer).replace("Version: 13", "Version: 8")),
         ("no key", upgrade(offer).replace(KEY, "short")),
+        ("no host", upgrade(offer).replace("Host: a\r\n", "")),
+        ("a body", upgrade(&format!("{offer}Content-Length: 5\r\n")) + "frame"),
+        ("a body in pieces", upgrade(&format!("{offer}Transfer-Encoding: chunked\r\n")) + "0\r\n\r\n"),
     ] {
         let answer = ask(server.address, &request).unwrap();
         assert_eq!((answer.status, answer.body.lines().count()), (400, 1), "{what}: {answer:?}");
     }
+    let head = try_upgrade(server.address, &upgrade(&format!("{offer}Content-Length: 0\r\n")));
+    assert!(head.starts_with("http/1.1 101"), "{head}");
     let counted = families(&get(server.address, "/metrics").body);
     assert_eq!(counted["blazedb_connections_refused_total"]["reason=\"origin\"}"], 6.0);
     server.stop();
