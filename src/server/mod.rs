@@ -8,6 +8,7 @@
 //! | `offline`, `overlay` | looking at a data directory without changing it; accepting damage to it |
 //! | `listen`, `accept`, `descriptors` | the listeners and their permits; how many files and sockets there may be |
 //! | `door`, `origin`, `certificate` | the way in: what is spoken, which web pages may, what is shown under TLS |
+//! | `spares` | the places for those who come when all others are taken |
 //! | `http`, `metrics` | health, metrics, the way to the WebSocket |
 //! | `peer` | a client's task: bytes, events, commits |
 //! | `hub`, `environment` | what all tasks share; the machine's clocks |
@@ -33,6 +34,7 @@ mod origin;
 mod overlay;
 mod peer;
 mod sizes;
+mod spares;
 mod upkeep;
 mod volatile;
 
