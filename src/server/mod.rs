@@ -40,6 +40,7 @@ mod volatile;
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use config::{Admission, Config, Place, StoreKind};
@@ -183,6 +184,11 @@ impl Server {
         self.certificate.is_own().then(|| self.shown.borrow().pin)
     }
 
+    /// The file of the certificate's key if every user of the machine may read or change it.
+    pub fn exposed_key(&self) -> Option<PathBuf> {
+        self.certificate.exposed_key()
+    }
+
     /// What opening the databases found, by name.
     pub fn findings(&self) -> impl Iterator<Item = Finding<'_>> {
         self.data.findings.iter().map(|(name, opening)| {
@@ -250,6 +256,9 @@ fn reload(certificate: &Source, shown: &watch::Sender<Shown>) {
         source => match source.load() {
             Ok(read) => {
                 report(format_args!("the certificate was read again: {}", read.pin));
+                if let Some(key) = source.exposed_key() {
+                    report(format_args!("every user of this machine can read or change {}", key.display()));
+                }
                 shown.send_replace(read);
             }
             Err(error) => report(format_args!("the certificate stays as it was: {error}")),
