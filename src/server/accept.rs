@@ -10,12 +10,10 @@ use tokio::task::{JoinError, JoinSet};
 use super::door::{Doors, Guest, Handshake, enter};
 use super::limits::{MAX_ACCEPT_PAUSE, MIN_ACCEPT_PAUSE, STOP_DEADLINE};
 use super::listen::Listener;
-use super::metrics::TurnedAway;
 use super::peer::Peer;
 use super::report;
 use crate::service::StorageFailure;
 use crate::transport::socket::Socket;
-use crate::wire::ErrorCode;
 
 /// Accepts and serves clients on all listeners until the server stops, then waits for them to part. `work` is what a
 /// client's task does.
@@ -58,7 +56,7 @@ async fn serve_one<T>(
             Ok((socket, from, permit)) => {
                 pause = MIN_ACCEPT_PAUSE;
                 let Some(place) = doors.place() else {
-                    turn_away(&socket, &doors);
+                    doors.turn_away(&socket);
                     continue;
                 };
                 let handshake = Handshake::new(permit, from.map(|from| doors.allowances.share(from)));
@@ -138,14 +136,6 @@ fn tell_of(ended: Result<Result<(), StorageFailure>, JoinError>) {
     {
         report("a connection ended by a panic, which is a defect: please report it with the lines above");
     }
-}
-
-/// Tells a client that there is no place for it, not even for listening to what it speaks.
-fn turn_away(socket: &Socket, doors: &Doors) {
-    doors.metrics.turned_away(TurnedAway::NoPlace);
-    let code = ErrorCode::TooManyConnections;
-    // A socket that was just opened takes a line; if not, the client sees the end of the connection.
-    let _ = socket.try_write(&doors.refusal(code, code.text()));
 }
 
 #[cfg(test)]

@@ -20,11 +20,10 @@ use super::config::Admission;
 use super::environment::Machine;
 use super::http;
 use super::hub::Hub;
-use super::limits::{
-    FIRST_BYTES, LINGER, MAX_HANDSHAKE_WAIT, MAX_HANDSHAKES, MAX_HANDSHAKES_OF_ONE, SPARE_PLACES,
-};
+use super::limits::{FIRST_BYTES, LINGER, MAX_HANDSHAKE_WAIT, MAX_HANDSHAKES, MAX_HANDSHAKES_OF_ONE};
 use super::metrics::{Metrics, TurnedAway};
 use super::peer::{Peer, hang_up};
+use super::spares::{Spare, Spares};
 use crate::proto::limits::HANDSHAKE_DEADLINE;
 use crate::proto::{Connection, ServerConfig, Time};
 use crate::transport::Stream;
@@ -51,7 +50,7 @@ pub(super) struct Doors {
     /// Set when the server stops.
     pub(super) stopping: watch::Sender<bool>,
     pub(super) places: Arc<Semaphore>,
-    pub(super) spare_places: Arc<Semaphore>,
+    pub(super) spares: Arc<Spares>,
     pub(super) handshakes: Arc<Semaphore>,
     pub(super) allowances: Arc<Allowances>,
 }
@@ -103,10 +102,11 @@ impl Handshake {
 
 /// What a guest holds as long as it is there.
 #[derive(Debug)]
-pub(super) struct Place {
-    permit: OwnedSemaphorePermit,
+pub(super) enum Place {
+    /// Of a client.
+    Client(OwnedSemaphorePermit),
     /// Not one of the places of clients: only HTTP is served on it, and others are told why not.
-    is_spare: bool,
+    Spare(Arc<Spare>),
 }
 
 impl Doors {
@@ -127,7 +127,7 @@ impl Doors {
             opened,
             stopping: watch::Sender::new(false),
             places: Arc::new(Semaphore::new(places)),
-            spare_places: Arc::new(Semaphore::new(SPARE_PLACES)),
+            spares: Arc::default(),
             handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
             allowances: Arc::new(Allowances::new(MAX_HANDSHAKES_OF_ONE)),
         }
@@ -135,10 +135,18 @@ impl Doors {
 
     /// A place for somebody who comes, if there is any.
     pub(super) fn place(&self) -> Option<Place> {
-        let take = |from: &Arc<Semaphore>, is_spare| {
-            from.clone().try_acquire_owned().ok().map(|permit| Place { permit, is_spare })
-        };
-        take(&self.places, false).or_else(|| take(&self.spare_places, true))
+        match self.places.clone().try_acquire_owned() {
+            Ok(permit) => Some(Place::Client(permit)),
+            Err(_) => self.spares.take(self.machine.now()).map(|spare| Place::Spare(Arc::new(spare))),
+        }
+    }
+
+    /// Tells somebody that there is no place for it, not even for listening to what it speaks.
+    pub(super) fn turn_away(&self, socket: &Socket) {
+        self.metrics.turned_away(TurnedAway::NoPlace);
+        let code = ErrorCode::TooManyConnections;
+        // A socket that was just opened takes a line; if not, the client sees the end of the connection.
+        let _ = socket.try_write(&self.refusal(code, code.text()));
     }
 
     fn deadline(&self, since: Time) -> Instant {
@@ -171,13 +179,38 @@ impl Doors {
     }
 }
 
-/// Finds out what a guest speaks, and makes it a client or serves it otherwise.
+/// Finds out what a guest speaks, and makes it a client or serves it otherwise. One on a spare place gives way to others
+/// who come.
 pub(super) async fn enter(doors: Arc<Doors>, guest: Guest) -> Option<Peer> {
+    let Place::Spare(spare) = &guest.place else { return come_in(doors, guest).await };
+    let spare = spare.clone();
+    let deadline = doors.deadline(guest.since);
+    tokio::select! {
+        biased;
+        () = spare.gives_way() => {
+            doors.turn_away(&guest.socket);
+            return None;
+        }
+        // Whoever is silent until the deadline is told so there.
+        _ = timeout_at(deadline, guest.socket.has_input()) => spare.speaks(),
+    }
+    tokio::select! {
+        entered = come_in(doors.clone(), guest) => entered,
+        () = spare.gives_way() => {
+            if !spare.was_told() {
+                doors.metrics.turned_away(TurnedAway::NoPlace);
+            }
+            None
+        }
+    }
+}
+
+async fn come_in(doors: Arc<Doors>, guest: Guest) -> Option<Peer> {
     let Guest { socket, is_local, is_to_loopback, place, mut handshake, mut since } = guest;
     let mut deadline = doors.deadline(since);
     if handshake.has_to_wait() {
         // Who says nothing does not stand in line, so that those who do have their turn.
-        let spoke = timeout_at(deadline, socket.readable()).await.is_ok_and(|spoke| spoke.is_ok());
+        let spoke = timeout_at(deadline, socket.has_input()).await.is_ok();
         if !spoke || timeout(MAX_HANDSHAKE_WAIT, handshake.wait(&doors.handshakes)).await.is_err() {
             doors.metrics.turned_away(TurnedAway::Handshake);
             return None;
@@ -210,12 +243,18 @@ pub(super) async fn enter(doors: Arc<Doors>, guest: Guest) -> Option<Peer> {
         doors.refuse(stream, ErrorCode::Forbidden, text).await;
         return None;
     }
-    if place.is_spare {
-        drop(handshake);
-        doors.metrics.turned_away(TurnedAway::NoPlace);
-        doors.refuse(stream, ErrorCode::TooManyConnections, ErrorCode::TooManyConnections.text()).await;
-        return None;
-    }
+    let permit = match place {
+        Place::Client(permit) => permit,
+        Place::Spare(spare) => {
+            drop(handshake);
+            doors.metrics.turned_away(TurnedAway::NoPlace);
+            // It reads the words if it reads at all: others need not wait until it has hung up.
+            spare.is_told();
+            let code = ErrorCode::TooManyConnections;
+            doors.refuse(stream, code, code.text()).await;
+            return None;
+        }
+    };
     let mut opened = doors.opened.clone();
     let ready = opened.borrow().clone();
     let (hub, handshake) = match ready {
@@ -228,7 +267,7 @@ pub(super) async fn enter(doors: Arc<Doors>, guest: Guest) -> Option<Peer> {
             (hub, None)
         }
     };
-    Some(Peer::new(stream, &first, since, hub, handshake, place.permit))
+    Some(Peer::new(stream, &first, since, hub, handshake, permit))
 }
 
 /// The first bytes, behind TLS if that is what comes first. Nothing if somebody went, or is too slow for TLS; who is too

@@ -30,6 +30,9 @@ pub const MAX_HANDSHAKE_WAIT: Duration = Duration::from_secs(30);
 /// Sockets beyond the places of clients, for asking how the server is when they are all taken, and for being told so in
 /// the way that one came. They are among [`DESCRIPTORS_FOR_ITSELF`].
 pub const SPARE_PLACES: usize = 8;
+/// How long one who has begun to speak keeps such a place from others who come: the three round trips of TLS and a request,
+/// over a third of a second each.
+pub const SPARE_PATIENCE: Duration = Duration::from_secs(1);
 /// One read of what a connection begins with: the longest hello that may be sent, nearly.
 pub const FIRST_BYTES: usize = 4 << 10;
 /// The longest head of an HTTP request, in bytes: the library takes no smaller limit, and browsers send 2 KiB.

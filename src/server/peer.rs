@@ -64,7 +64,7 @@ pub(super) struct Peer {
     /// Held until the handshake is done, in either way.
     handshake: Option<Handshake>,
     _place: OwnedSemaphorePermit,
-    _counted: Counted,
+    counted: Counted,
 }
 
 impl Peer {
@@ -102,7 +102,7 @@ impl Peer {
             last_words_until: None,
             handshake,
             _place: place,
-            _counted: counted,
+            counted,
         }
     }
 
@@ -182,7 +182,11 @@ impl Peer {
             match read {
                 Poll::Ready(Ok(READ_BYTES)) => {}
                 Poll::Ready(Ok(1..)) if !empties => {}
-                Poll::Ready(Ok(1..)) | Poll::Pending => return,
+                Poll::Ready(Ok(1..)) => return,
+                Poll::Pending => {
+                    self.has_input = self.stream.may_hold_input();
+                    return;
+                }
                 Poll::Ready(Ok(0) | Err(_)) => {
                     self.is_deaf = true;
                     self.connection.handle_eof();
@@ -208,6 +212,9 @@ impl Peer {
             let _ = self.connection.close(now, parting);
         }
         self.session.advance(now, &mut self.connection);
+        if self.connection.is_open() {
+            self.counted.welcome();
+        }
         // Whoever is hung up on leaves its place to others, before it has read why.
         if self.handshake.is_some() && (self.connection.is_open() || self.connection.is_closed()) {
             self.handshake = None;

@@ -2,7 +2,9 @@
 
 use super::pin::Pin;
 use super::url::Url;
-use super::websocket::frames::{Answers, Fault, Receiver, Role, push_close, push_message, push_pong};
+use super::websocket::frames::{
+    Answers, Fault, IDLE_FRAME_COST, MAX_ALLOWANCE, Receiver, Role, push_close, push_message, push_pong,
+};
 
 /// What a target runs on an input.
 pub type Body = fn(&[u8]);
@@ -63,7 +65,9 @@ fn read(role: Role, stream: &[u8], piece: usize) -> Read {
 fn made(role: Role, mut program: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
     let mask = (role == Role::Server).then_some(MASK);
     let (mut stream, mut expected) = (Vec::new(), Vec::new());
-    while let Some((&[kind, length], rest)) = program.split_first_chunk() {
+    // As many frames as may all be without payload.
+    for _ in 0..MAX_ALLOWANCE / IDLE_FRAME_COST {
+        let Some((&[kind, length], rest)) = program.split_first_chunk() else { break };
         let (payload, rest) = rest.split_at(usize::from(length).min(rest.len()));
         match kind % 4 {
             0 => push_pong(payload.get(..payload.len().min(125)).unwrap_or_default(), mask, &mut stream),

@@ -92,7 +92,13 @@ impl Stream {
         matches!(self, Self::Wire(Wire::Plain(_)))
     }
 
-    /// Waits until the socket has something to read. Ask only after a read that pended.
+    /// Whether the last read took something and pended all the same, so that its task has a turn: there may be more, which
+    /// [`Self::readable`] does not tell of. The waker was called.
+    pub fn may_hold_input(&self) -> bool {
+        matches!(self, Self::Web(web) if web.may_hold_input())
+    }
+
+    /// Waits until the socket has something to read. Ask only after a read that pended, unless [`Self::may_hold_input`].
     ///
     /// # Errors
     /// The system's.

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "the outside of a real server is what is tested")]
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::thread;
@@ -55,6 +56,43 @@ fn what_is_put_is_read_and_outlives_the_server() {
     check(&mut Caller::new(server.address));
     server.kill();
     check(&mut Caller::new(Process::start(&directory).address));
+}
+
+/// Whatever the operator's umask lets through; and a key that was opened to everybody is warned of.
+#[test]
+fn what_is_made_on_the_disk_is_the_owners_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("made/data");
+    let start = || Process::start_by("umask 0; exec \"$@\"", &["--data-dir", data.to_str().unwrap()]);
+    let server = start();
+    Caller::new(server.address).run(&body("things", &[Act::Insert(numbered(1, 300))])).unwrap();
+    assert!(!server.banner.iter().any(|line| line.contains("WARNING")), "{:?}", server.banner);
+    server.stop();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let mut log = 0;
+    for entry in std::fs::read_dir(data.join("main/log")).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(mode(&path), if path.is_dir() { 0o700 } else { 0o600 }, "{}", path.display());
+        log += 1;
+    }
+    assert!(log > 1, "a FORMAT and a segment");
+    for path in ["..", ".", "main", "main/log", "main/store"] {
+        assert_eq!(mode(&data.join(path)), 0o700, "{path}");
+    }
+    for path in ["FORMAT", "LOCK", "tls-key.pem", "main/store/FORMAT"] {
+        assert_eq!(mode(&data.join(path)), 0o600, "{path}");
+    }
+    std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o750)).unwrap();
+    std::fs::set_permissions(data.join("tls-key.pem"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let server = start();
+    let warnings: Vec<_> = server.banner.iter().filter(|line| line.contains("WARNING")).collect();
+    assert!(warnings.len() == 1 && warnings[0].contains("tls-key.pem"), "{:?}", server.banner);
+    assert_eq!(
+        (mode(&data), mode(&data.join("tls-key.pem"))),
+        (0o750, 0o644),
+        "they stay as they were given"
+    );
+    server.stop();
 }
 
 #[test]
