@@ -193,12 +193,11 @@ mod tests {
         let (mut at, mut length, mut last_match) = (0, 0, None);
         let run = |nibble: u8, at: &mut usize| {
             let mut sum = usize::from(nibble);
-            while nibble == LONG {
+            let mut goes_on = nibble == LONG;
+            while goes_on {
+                sum += usize::from(block[*at]);
+                goes_on = block[*at] == LONGER;
                 *at += 1;
-                sum += usize::from(block[*at - 1]);
-                if block[*at - 1] != LONGER {
-                    break;
-                }
             }
             sum
         };
