@@ -128,7 +128,7 @@ export interface Options {
   heartbeatMs?: number;
   /** Take compressed answers; by default from servers that are not on this machine. */
   lz4?: boolean;
-  /** How long it goes on trying without a connection; by default for ever. */
+  /** How long it goes on trying without a connection, an attempt under way included; by default for ever. */
   giveUpAfterMs?: number;
   /** How many bytes of operations may wait for their outcome; by default 64 MiB. */
   maxPendingBytes?: number;
@@ -214,7 +214,7 @@ export type Marker = { kind: 'caught_up' | 'waiting' | 'heartbeat'; record?: und
 export interface WatchOptions {
   /** `all` changes in order (by default), or the `latest` image of each record that changed. */
   mode?: 'all' | 'latest';
-  /** From now on (by default), with all records first, or behind a position that a subscription told. */
+  /** From now on (by default; told from where by `caught_up`), with all records first, or behind a position that a subscription told. */
   start?: 'now' | 'snapshot' | { after: Position };
   signal?: AbortSignal;
 }

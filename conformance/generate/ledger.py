@@ -1,6 +1,7 @@
 """The rules of a connection, for both roles at once (spec/protocol.md P-2, P-6 to P-9, spec/connection.md): fed with every
 frame in order, it says which rule the receiver finds broken."""
 
+from blazebinary import Refused, decode_record
 from compression import decompress
 from handshakes import judge
 from messages import decode
@@ -11,6 +12,16 @@ CLIENT_SENDS = {"handshake", "operation", "query", "subscribe", "telemetry", "er
 SERVER_SENDS = {"handshake", "query_response", "ack", "error", "event", "ping", "pong", "goodbye", "credit"}
 NAME_OF = {number: name for name, number in TYPES.items()}
 PASSED_OVER = ("unknown_message_type", "not_supported")
+
+
+def canonical(items):
+    """P-3.8: the records of rows or changes."""
+    for item in items:
+        if "record" in item:
+            try:
+                decode_record(bytes.fromhex(item["record"]))
+            except Refused:
+                raise Fault("invalid_value") from None
 
 
 class Account:
@@ -36,6 +47,7 @@ class Request:
         self.kind = kind
         self.account = account
         self.unsubscribed = False
+        self.position = None
 
 
 class Connection:
@@ -64,16 +76,17 @@ class Connection:
         if before is not None and sequence != (before + 1) % 2 ** 24:
             raise Fault("sequence_gap")
         self.sequence[sender] = sequence
+        # From here on in the order of P-2.12 to P-2.15.
         name = NAME_OF.get(number)
+        lz4 = bool(self.welcome) and "lz4" in self.welcome["capabilities"]
+        if not flags_are_allowed(number, flags, lz4):
+            raise Fault("unexpected_flag")
+        if name is not None and flags & COMPRESSED:
+            payload = decompress(payload)
         self.check_moment(sender, name)
         if name is None:
             self.refused = Fault("unknown_message_type")
             return None
-        lz4 = bool(self.welcome) and "lz4" in self.welcome["capabilities"]
-        if not flags_are_allowed(number, flags, lz4):
-            raise Fault("unexpected_flag")
-        if flags & COMPRESSED:
-            payload = decompress(payload)
         if name in ("operation", "query", "subscribe"):
             self.work.spend(HEADER + len(payload) + 4)
         try:
@@ -207,12 +220,20 @@ class Connection:
             del self.requests[message["id"]]
 
     def server_query_response(self, message, cost):
-        self.running(message["id"], "query").account.spend(cost)
+        request = self.running(message["id"], "query")
+        request.account.spend(cost)
+        if request.position not in (None, message["position"]):
+            raise Fault("invalid_field")
+        request.position = message["position"]
+        canonical(message["rows"])
         if message["last"]:
             del self.requests[message["id"]]
 
     def server_event(self, message, cost):
         request = self.running(message["id"], "subscribe")
+        if message["kind"] == "ended" and not request.unsubscribed:
+            raise Fault("unexpected_message")
+        canonical(message.get("changes", ()))
         if not (message["kind"] == "ended" and request.unsubscribed):
             request.account.spend(cost)
         if message["kind"] in ("reset", "ended"):

@@ -70,7 +70,7 @@ def partings(script):
 def sessions():
     out = Cases("sessions.json", "Whole connections with both sides, frame by frame: of y_ no step breaks a rule, in n_ the "
                 "receiver of the last step ends the connection with the code.")
-    for make in (writing, reading, watching, ending, resuming, numbering, tolerating, metering, broken_by_clients,
+    for make in (writing, reading, watching, ending, resuming, numbering, tolerating, in_order, metering, broken_by_clients,
                  broken_by_servers):
         make(out)
     return out
@@ -390,6 +390,48 @@ def metering(out):
         .client(insert(1)).server(ack(1)).client(insert(2)).server(ack(2, 43)))
 
 
+def in_order(out):
+    """P-2.10 to P-2.15: each last frame is wrong in two ways or more."""
+    ping, no_ack, unread = TYPES["ping"], b"\1\2\3", b"\xff\xff\xff\xff\xff"
+    for sender in ("client", "server"):
+        foreign, other = ("ack", "event") if sender == "client" else ("query", "cancel")
+        foreign, other = TYPES[foreign], TYPES[other]
+
+        def fault(name, clauses, number, payload, code, flags=0, sequence=None):
+            add(out, "%s_order_%s" % (sender, name), clauses, Script().greet()
+                .frame(sender, number, payload, code, flags=flags, sequence=sequence))
+
+        fault("sequence_before_flags", "P-2.11", ping, bytes(8), "sequence_gap", ENCRYPTED, 2)
+        fault("sequence_before_type", "P-2.11", foreign, bytes(34), "sequence_gap", 0, 2)
+        fault("sequence_before_an_unknown_type", "P-2.11", 0x30, b"", "sequence_gap", 0, 0)
+        fault("flags_before_an_unknown_type", "P-2.12 Y-3.2", 0x30, b"", "unexpected_flag", ENCRYPTED)
+        fault("ack_of_an_unknown_type", "P-2.12 P-2.6", 0x30, b"", "unexpected_flag", REQUIRES_ACK)
+        fault("flags_before_role", "P-2.12 P-2.14", foreign, bytes(34), "unexpected_flag", ENCRYPTED)
+        fault("flags_before_payload", "P-2.12", ping, no_ack, "unexpected_flag", REQUIRES_ACK)
+        fault("compression_before_role", "P-2.14", foreign, unread, "bad_compression", COMPRESSED)
+        fault("compression_before_payload", "P-2.14", ping, unread, "bad_compression", COMPRESSED)
+        fault("role_before_payload", "P-2.14", foreign, no_ack, "unexpected_message")
+        fault("role_before_another_payload", "P-2.14", other, no_ack, "unexpected_message")
+        fault("second_handshake_before_payload", "P-2.14", TYPES["handshake"], no_ack, "unexpected_message")
+    add(out, "unknown_type_is_passed_over_unread", "P-2.13", Script().greet()
+        .frame("client", 0x30, unread, flags=COMPRESSED).server(connection_error(7, "unknown type")).client(OPERATION).server(ACK))
+    add(out, "client_unknown_type_before_the_welcome", "P-2.13 C-2.2", Script().client(HELLO)
+        .frame("client", 0x30, b"", "unexpected_message"))
+    add(out, "server_unknown_type_before_the_welcome", "P-2.13 C-2.1", Script().client(HELLO)
+        .frame("server", 0x30, b"", "unexpected_message"))
+    add(out, "client_unknown_type_after_its_goodbye", "P-2.13 C-11.1", Script().greet().client(insert(1)).client(BYE)
+        .frame("client", 0x30, b"", "unexpected_message"))
+    add(out, "server_unknown_type_after_its_goodbye", "P-2.13 C-11.1", Script().greet().client(insert(1)).server(BYE).client(BYE)
+        .frame("server", 0x30, b"", "unexpected_message"))
+    wrong_kind = encode(SCAN)[1][:24] + u8(9) + encode(SCAN)[1][25:]
+    add(out, "client_request_id_before_payload", "P-2.15 P-7.6", Script().greet().client(get(1)).server(rows(1, ROW_A))
+        .frame("client", TYPES["query"], wrong_kind, "request_id_not_increasing"))
+    add(out, "client_operation_number_before_payload", "P-2.15 P-7.1", Script().greet()
+        .frame("client", TYPES["operation"], malformed_operation(2), "operation_number_gap"))
+    add(out, "client_credit_before_payload", "P-2.15 P-9.4", Script().greet(welcome=but(WELCOME, work_frames="1"))
+        .client(get(1)).frame("client", TYPES["query"], u64(2) + wrong_kind[8:], "credit_exceeded"))
+
+
 def broken_by_clients(out):
     def fault(name, clauses, code, message, *before, welcome=WELCOME, hello=HELLO, **how):
         script = Script().greet(hello, welcome)
@@ -492,6 +534,16 @@ def broken_by_servers(out):
     damaged = damaged[:-1] + u8(damaged[-1] ^ 1)
     add(out, "server_damages_a_record", "P-1.6 P-3.5", Script().greet().client(get(1))
         .frame("server", TYPES["query_response"], damaged, "record_checksum_mismatch"))
+    extra = (bytes.fromhex(NOTE_A) + b"\0").hex()
+    fault("sends_a_record_that_is_not_canonical", "P-3.8 P-1.6", "invalid_value", rows(1, ROW_B, but(ROW_A, record=extra)),
+          ("client", get(1)))
+    fault("tells_a_record_that_is_not_canonical", "P-3.8 P-1.6", "invalid_value",
+          told(1, "changes", position(43), changes=[but(PUT_A, record=extra)]), ("client", subscribe(1)))
+    fault("tells_of_a_record_that_is_cut", "P-3.8", "invalid_value",
+          told(1, "changes", position(43), changes=[but(PUT_A, record=NOTE_A[:-2])]), ("client", subscribe(1)))
+    fault("moves_within_an_answer", "P-3.9 P-4.4", "invalid_field", rows(1, ROW_B, at=position(43)),
+          ("client", SCAN), ("server", rows(1, ROW_A, last=False)))
+    fault("ends_a_subscription_unasked", "P-3.9 P-4.9.1", "unexpected_message", told(1, "ended"), ("client", subscribe(1)))
     add(out, "server_ack_malformed", "P-3.5", Script().greet().client(OPERATION)
         .frame("server", TYPES["ack"], encode(ACK)[1][:-1], "truncated"))
     good = frame(TYPES["ack"], encode(ACK)[1], 1)

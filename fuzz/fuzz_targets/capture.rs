@@ -1,4 +1,4 @@
 //! See `blazedb::log::fuzzing::capture`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| blazedb::log::fuzzing::capture(data));
+blazedb_fuzz::target!(blazedb::log::fuzzing::capture);

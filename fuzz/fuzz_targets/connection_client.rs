@@ -1,4 +1,4 @@
 //! See `blazedb::proto::fuzzing::connection_client`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| blazedb::proto::fuzzing::connection_client(data));
+blazedb_fuzz::target!(blazedb::proto::fuzzing::connection_client);

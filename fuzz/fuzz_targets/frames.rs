@@ -1,4 +1,4 @@
 //! See `blazedb::wire::fuzzing::frames`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| blazedb::wire::fuzzing::frames(data));
+blazedb_fuzz::target!(blazedb::wire::fuzzing::frames);

@@ -1,4 +1,4 @@
 //! See `blazedb::blazebinary::fuzzing::json`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| blazedb::blazebinary::fuzzing::json(data));
+blazedb_fuzz::target!(blazedb::blazebinary::fuzzing::json);

@@ -1,4 +1,4 @@
 //! See `blazedb::log::fuzzing::log_recovery`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| blazedb::log::fuzzing::log_recovery(data));
+blazedb_fuzz::target!(blazedb::log::fuzzing::log_recovery);

@@ -1,4 +1,4 @@
 //! See `blazedb::wire::fuzzing::message`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| blazedb::wire::fuzzing::message(data));
+blazedb_fuzz::target!(blazedb::wire::fuzzing::message);

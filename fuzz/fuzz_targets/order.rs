@@ -1,4 +1,4 @@
 //! See `blazedb::blazebinary::fuzzing::order`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| blazedb::blazebinary::fuzzing::order(data));
+blazedb_fuzz::target!(blazedb::blazebinary::fuzzing::order);

@@ -1,4 +1,4 @@
 //! See `blazedb::blazebinary::fuzzing::record_lenient`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| blazedb::blazebinary::fuzzing::record_lenient(data));
+blazedb_fuzz::target!(blazedb::blazebinary::fuzzing::record_lenient);

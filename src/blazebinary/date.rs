@@ -192,6 +192,7 @@ mod tests {
     fn offsets_and_fractions_are_read() {
         let noon = Date::parse("2013-01-01T10:00:00Z").unwrap();
         assert_eq!(Date::parse("2013-01-01T12:30:00+02:30").unwrap(), noon);
+        assert_eq!(Date::parse("2013-01-01t10:00:00z").unwrap(), noon, "J-3.8");
         assert_eq!(Date::parse("2000-12-31T23:59:59.75Z").unwrap().seconds(), -0.25);
         assert_eq!(noon.to_rfc3339().unwrap(), "2013-01-01T10:00:00Z");
     }

@@ -5,6 +5,7 @@ pub(super) mod column_type;
 pub(super) mod columns;
 mod csv_rows;
 mod duplicates;
+pub mod fuzzing;
 mod ids;
 mod json_items;
 mod read;

@@ -27,6 +27,8 @@ mod stats;
 mod verify;
 mod watch;
 
+pub use import::fuzzing;
+
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -207,7 +209,7 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::Stats(args) => stats::run(&cli.target, args),
         Command::Record(args) => record::run(args),
         Command::Frames(args) => frames::run(&args),
-        Command::Proxy(args) => proxy::run(&args),
+        Command::Proxy(args) => proxy::run(&args, &cli.target),
         Command::Bench(args) => bench::run(&cli.target, args),
         Command::Conformance(args) => conformance::run(&cli.target, args),
         Command::Serve(args) => serve::run(args),

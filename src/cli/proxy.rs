@@ -4,6 +4,7 @@ mod carry;
 mod recorder;
 
 use std::cell::RefCell;
+use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,9 +16,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::{JoinSet, LocalSet};
 
-use super::connect::{program, runtime};
+use super::connect::{Target, dialer, program, runtime};
 use super::{ExitStatus, Failure, tell};
-use carry::carry;
+use crate::transport::{Url, UrlError};
+use carry::{Way, carry};
 use recorder::{RecordError, Recorder};
 
 /// Connections that are carried at once; further ones wait in the system's backlog. Each takes two buffers of 64 KiB.
@@ -33,6 +35,12 @@ Examples:
   blazedb --url blaze://127.0.0.1:25294 scan notes
   blazedb frames session.capture
   blazedb proxy 127.0.0.1:0 db.example.org:25293 --capture one.capture --connections 1
+  blazedb proxy 127.0.0.1:0 unix:/run/blazedb.sock --capture local.capture
+  blazedb proxy 127.0.0.1:0 'wss://db.example.org/blaze?pin=sha256:HEX' --capture web.capture
+
+To a host and a port bytes are carried on as they come, whatever they are. To a URL they are carried in its way (TLS, a WebSocket, a \
+Unix socket), and clients speak to the proxy in the clear: the capture holds the frames. The database that a URL names is not \
+looked at, since each client names its own.
 
 Bytes are carried on as they come; what they mean is not looked at, so that broken ones can be recorded too. Each piece is in \
 the capture before it is carried on: however the proxy ends, what a side has seen is there. Of connections under TLS the \
@@ -51,9 +59,9 @@ pub(super) struct Args {
     /// Where to listen; port 0 for any that is free
     #[arg(value_name = "LISTEN")]
     listen: SocketAddr,
-    /// Host and port to carry connections on to
-    #[arg(value_name = "TARGET", value_parser = host_and_port)]
-    target: String,
+    /// Host and port, or a URL, to carry connections on to
+    #[arg(value_name = "TARGET", value_parser = Onward::read)]
+    target: Onward,
     /// The file to record into, which must not exist yet
     #[arg(long, value_name = "FILE")]
     capture: PathBuf,
@@ -68,11 +76,41 @@ pub(super) struct Args {
     beyond_loopback: bool,
 }
 
-fn host_and_port(text: &str) -> Result<String, String> {
-    let parts = text.rsplit_once(':').filter(|(host, _)| !host.is_empty() && !host.contains('/'));
-    match parts.map(|(_, port)| port.parse::<u16>()) {
-        Some(Ok(1..)) => Ok(text.to_owned()),
-        _ => Err("write a host and a port, as in 127.0.0.1:25293".to_owned()),
+/// To whom connections are carried on, as the user wrote it.
+#[derive(Debug, Clone)]
+struct Onward {
+    text: String,
+    /// Of a URL; else the text is a host and a port, and bytes pass as they are.
+    url: Option<Url>,
+}
+
+impl Onward {
+    fn read(text: &str) -> Result<Self, String> {
+        let (host, port) = text.rsplit_once(':').unwrap_or_default();
+        let is_plain =
+            !host.is_empty() && !host.contains('/') && port.parse::<u16>().is_ok_and(|port| port > 0);
+        let url = if is_plain {
+            None
+        } else {
+            Some(text.parse().map_err(|error: UrlError| {
+                format!("{error}; or write a host and a port, as in 127.0.0.1:25293")
+            })?)
+        };
+        Ok(Self { text: text.to_owned(), url })
+    }
+
+    /// What connects to it.
+    fn way(&self, target: &Target) -> Way {
+        match &self.url {
+            Some(url) => Way::Url(Box::new(dialer(target, url))),
+            None => Way::Plain(self.text.clone()),
+        }
+    }
+}
+
+impl fmt::Display for Onward {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
 }
 
@@ -88,7 +126,7 @@ enum Ending {
 }
 
 /// Runs the command.
-pub(super) fn run(args: &Args) -> Result<(), Failure> {
+pub(super) fn run(args: &Args, target: &Target) -> Result<(), Failure> {
     if !args.listen.ip().is_loopback() && !args.beyond_loopback {
         return Err(Failure::usage(format_args!(
             "{} can be reached from other machines; listen on 127.0.0.1, or say --beyond-loopback",
@@ -96,20 +134,20 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         )));
     }
     let local = LocalSet::new();
-    runtime()?.block_on(local.run_until(proxy(args)))
+    runtime()?.block_on(local.run_until(proxy(args, args.target.way(target))))
 }
 
-async fn proxy(args: &Args) -> Result<(), Failure> {
+async fn proxy(args: &Args, way: Way) -> Result<(), Failure> {
     let listener =
         TcpListener::bind(args.listen).await.map_err(|error| cannot_listen(args.listen, &error))?;
     let address = listener.local_addr().map_err(Failure::new)?;
     let file = args.capture.display();
-    let recorder = Recorder::create(&args.capture, &args.target, args.bytes)
+    let recorder = Recorder::create(&args.capture, &args.target.text, args.bytes)
         .map_err(|error| Failure::new(format_args!("cannot make '{file}': {error}")))?;
     let recorder = Rc::new(RefCell::new(recorder));
     // Whoever started it without a terminal does without the banner.
     let _ = banner(&mut io::stdout().lock(), address, args);
-    let ending = Proxy::new(args, listener, Rc::clone(&recorder)).run().await?;
+    let ending = Proxy::new(args, way, listener, Rc::clone(&recorder)).run().await?;
     let (connections, bytes) = recorder.borrow_mut().finish();
     let made = format!("{connections} connection(s), {bytes} bytes in '{file}'");
     match ending {
@@ -143,6 +181,7 @@ fn banner(out: &mut impl Write, address: SocketAddr, args: &Args) -> io::Result<
 /// The listener and the connections that are carried.
 struct Proxy<'a> {
     args: &'a Args,
+    way: Way,
     listener: TcpListener,
     recorder: Rc<RefCell<Recorder>>,
     carried: JoinSet<Result<(), RecordError>>,
@@ -150,8 +189,8 @@ struct Proxy<'a> {
 }
 
 impl<'a> Proxy<'a> {
-    fn new(args: &'a Args, listener: TcpListener, recorder: Rc<RefCell<Recorder>>) -> Self {
-        Self { args, listener, recorder, carried: JoinSet::new(), accepted: 0 }
+    fn new(args: &'a Args, way: Way, listener: TcpListener, recorder: Rc<RefCell<Recorder>>) -> Self {
+        Self { args, way, listener, recorder, carried: JoinSet::new(), accepted: 0 }
     }
 
     async fn run(mut self) -> Result<Ending, Failure> {
@@ -198,7 +237,7 @@ impl<'a> Proxy<'a> {
 
     fn begin(&mut self, client: TcpStream, address: SocketAddr, stopping: watch::Receiver<bool>) {
         self.accepted = self.accepted.saturating_add(1);
-        let work = carry(client, address, self.args.target.clone(), Rc::clone(&self.recorder), stopping);
+        let work = carry(client, address, self.way.clone(), Rc::clone(&self.recorder), stopping);
         self.carried.spawn_local(work);
     }
 }

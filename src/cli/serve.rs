@@ -168,6 +168,13 @@ fn banner(out: &mut impl Write, server: &Server, place: &Place) -> io::Result<()
     if let (Some(url), Some(pin)) = (reached_by_tls, server.pin()) {
         writeln!(out, "  tls       {}", of_database(url).with_tls(pin))?;
     }
+    if let Some(key) = server.exposed_key() {
+        let key = key.display();
+        writeln!(
+            out,
+            "  WARNING   every user of this machine can read or change {key}: chmod 600 it, or make a new one"
+        )?;
+    }
     let url = of_database(first);
     let (program, url) = (program(), url_option(&url));
     writeln!(out, "  try       {program} put notes --record '{{\"title\":\"Hello\"}}'{url}")?;

@@ -17,11 +17,11 @@ use crate::wire::{ErrorCode, Position};
 const EXAMPLES: &str = "\
 Examples:
   blazedb watch notes
-  blazedb watch notes --from 1.0.42
+  blazedb watch notes --from 1.3020934112.42
   blazedb watch notes --snapshot --mode latest
   blazedb watch notes | jq -c 'select(.kind == \"put\") | .record.title'
 
-One line a change, the oldest first: {\"position\":\"1.0.42\",\"kind\":\"put\",\"id\":\"…\",\"record\":{…}}, where kind is put, \
+One line a change, the oldest first: {\"position\":\"1.3020934112.42\",\"kind\":\"put\",\"id\":\"…\",\"record\":{…}}, where kind is put, \
 delete, which has no record, or dropped, which has no id either: the collection is gone with all of its records. The record \
 is typed JSON as get prints it. What a position consists of is the server's business; --from with the position of a line \
 goes on with the next one.

@@ -135,7 +135,8 @@ impl<D: Dial> Driver<D> {
                     Duration::ZERO
                 }
             };
-            let pause = backoff.next(entropy()).max(least);
+            // Not before the time that was advised, and not all clients at once (C-10).
+            let pause = least.saturating_add(backoff.next(entropy()));
             let failing = failing_since.get_or_insert_with(Instant::now).elapsed();
             if self.patience.is_some_and(|patience| failing.saturating_add(pause) > patience) {
                 return error;
@@ -223,8 +224,9 @@ fn next_step(reason: &CloseReason) -> Next {
     let again = |milliseconds| Next::Retry(Duration::from_millis(milliseconds));
     let by_code = |code: Option<ErrorCode>, milliseconds| match code {
         Some(ErrorCode::IdentityReused | ErrorCode::IdentityExpired) => Next::RetryAnew,
-        Some(code) if code.is_retryable() => again(milliseconds),
-        _ => Next::Stop,
+        Some(code) if !code.is_retryable() => Next::Stop,
+        // A code that is newer than this client is no reason to stay away (C-10).
+        _ => again(milliseconds),
     };
     match reason {
         CloseReason::Lost | CloseReason::TimedOut(_) => again(0),
@@ -239,9 +241,10 @@ fn next_step(reason: &CloseReason) -> Next {
     }
 }
 
-/// Whether the server ended the connection by an error of its own.
+/// Whether the server ended the connection by a code.
 fn is_refused(error: &Error) -> bool {
-    matches!(error, Error::Ended(Ending { reason: CloseReason::RefusedByPeer(_) }))
+    let Error::Ended(Ending { reason }) = error else { return false };
+    matches!(reason, CloseReason::RefusedByPeer(_) | CloseReason::Goodbye { by_peer: true, code: 1.., .. })
 }
 
 fn ended(reason: CloseReason) -> Error {
@@ -251,4 +254,32 @@ fn ended(reason: CloseReason) -> Error {
 /// Bits that no other client draws: for the jitter.
 fn entropy() -> u64 {
     Uuid::new_v4().as_u64_pair().1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::Refusal;
+
+    /// C-10, R-6.2: by the table of errors; what it does not hold may mend.
+    #[test]
+    fn a_client_comes_back_unless_the_code_says_that_it_is_no_use() {
+        let refused = |code| {
+            let refusal = Refusal { code, message: String::new(), payload: Vec::new() };
+            next_step(&CloseReason::RefusedByPeer(refusal))
+        };
+        let parted = |code| next_step(&CloseReason::Goodbye { by_peer: true, code, retry_after_ms: 1_500 });
+        for code in [502, 599, 450, 40_000] {
+            assert_eq!(refused(code), Next::Retry(Duration::ZERO), "{code}");
+            assert_eq!(parted(code), Next::Retry(Duration::from_millis(1_500)), "{code}");
+        }
+        for code in [16, 100, 400, 501] {
+            assert_eq!((refused(code), parted(code)), (Next::Stop, Next::Stop), "{code}");
+        }
+        for code in [403, 404] {
+            assert_eq!((refused(code), parted(code)), (Next::RetryAnew, Next::RetryAnew), "{code}");
+        }
+        assert_eq!(parted(0), Next::Retry(Duration::from_millis(1_500)));
+        assert_eq!(next_step(&CloseReason::Lost), Next::Retry(Duration::ZERO));
+    }
 }

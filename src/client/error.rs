@@ -111,6 +111,7 @@ impl Error {
 
     /// What happened, for a person who is also told that it is tried again: advice to the client, which follows it by
     /// itself, is left out.
+    #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "only the command line prints it"))]
     pub(crate) fn while_retrying(&self) -> String {
         match self {
             Self::Ended(ending) => ending.while_retrying(),
@@ -148,6 +149,7 @@ impl Ending {
         }
     }
 
+    #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "only the command line prints it"))]
     fn while_retrying(&self) -> String {
         let operators = self.code().filter(|code| code.fault() == Fault::Operator);
         sentence(&self.what(), operators.map_or("", ErrorCode::advice)).trim_end().to_owned()

@@ -24,7 +24,7 @@ impl Stored {
     /// The record, read in place.
     ///
     /// # Errors
-    /// [`DecodeError`]: the server sent a record that is not canonical.
+    /// [`DecodeError`]: the bytes were changed since; what a server sends was checked when it came.
     pub fn view(&self) -> Result<RecordView<'_>, DecodeError> {
         RecordView::canonical(&self.bytes)
     }
@@ -58,9 +58,9 @@ pub struct Page {
 }
 
 impl Page {
-    /// Checks a payload.
+    /// Checks a payload, its records included: what is handed out is canonical (P-3.8).
     pub(super) fn read(payload: Vec<u8>) -> Result<Self, MessageError> {
-        let (last, position) = match Message::decode(MessageType::QueryResponse as u8, &payload)? {
+        let (last, position) = match Message::decode_strict(MessageType::QueryResponse as u8, &payload)? {
             Message::QueryResponse(QueryResponse { last, position, .. }) => (last, position),
             _ => (true, Position::default()),
         };

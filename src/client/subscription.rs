@@ -74,7 +74,7 @@ impl Tidings {
     /// Reads an event; `None` of the last one of a subscription that was ended.
     pub(super) fn read(payload: Vec<u8>) -> Result<Option<Self>, MessageError> {
         let Message::Event(Event { position, kind, .. }) =
-            Message::decode(MessageType::Event as u8, &payload)?
+            Message::decode_strict(MessageType::Event as u8, &payload)?
         else {
             return Ok(None);
         };
@@ -103,7 +103,8 @@ impl Tidings {
 /// The changes of a collection, from where it was begun on; dropping it ends it.
 ///
 /// It outlives connections: on the next it goes on from the last position that it was told, so that each change comes once
-/// and in order. One that began with a snapshot and lost its connection meanwhile goes on with what changed since; it may then
+/// and in order. One from now that was told nothing yet goes on after what was published before it began, and may then be told
+/// changes from before. One that began with a snapshot and lost its connection meanwhile goes on with what changed since; it may then
 /// be told of records that are gone, of which it was told nothing before.
 ///
 /// A reader that does not read is sent no more than a window's worth; the server keeps its position and nothing else.

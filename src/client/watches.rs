@@ -15,7 +15,7 @@ use super::subscription::Tidings;
 use super::work::Link;
 use crate::proto::{Cost, RequestError};
 use crate::wire::message::{Mode, Start};
-use crate::wire::{CollectionName, CreditLimit};
+use crate::wire::{CollectionName, CreditLimit, Position};
 
 /// How much of a subscription may wait for its reader: frames, for single changes that come a thousand a second; bytes,
 /// for sixteen full ones.
@@ -43,6 +43,8 @@ pub(super) struct Watched {
 #[derive(Debug, Clone, Copy)]
 struct Asked {
     id: u64,
+    /// What was published when it was asked: "now" does not lie before it.
+    published: Position,
     /// The rest of a snapshot is asked for as the latest of each record; then all changes are.
     is_detour: bool,
 }
@@ -56,6 +58,8 @@ pub(super) struct Watches {
     tickets: HashMap<u64, u64>,
     /// The number of the connection.
     link: u64,
+    /// Of this connection, a position that was published: the newest that was told to all of it.
+    published: Position,
 }
 
 impl Watched {
@@ -72,13 +76,23 @@ impl Watched {
 
     /// Asks the server. Where a snapshot was told in part, the rest is asked for as what changed since: a snapshot of its own
     /// would repeat it, and all changes since may no longer be held.
-    fn ask(&mut self, link: &mut Link) -> Result<u64, AskError> {
+    fn ask(&mut self, link: &mut Link, published: Position) -> Result<u64, AskError> {
         let is_detour = self.is_in_snapshot && self.mode == Mode::All && self.start != Start::Snapshot;
         let mode = if is_detour { Mode::Latest } else { self.mode };
         let name = CollectionName::new(&self.collection).map_err(InputError::from)?;
         let id = link.subscribe(name, mode, self.start, EVENT_WINDOW)?;
-        self.asked = Some(Asked { id, is_detour });
+        self.asked = Some(Asked { id, published, is_detour });
         Ok(id)
+    }
+
+    /// The connection is gone. Who began now and was not told where that was goes on from before it, so that no change is
+    /// left out (L-6.3).
+    fn handle_loss(&mut self) {
+        if let Some(asked) = self.asked.take()
+            && self.start == Start::Now
+        {
+            self.start = Start::After(asked.published);
+        }
     }
 
     /// Notes what is told. Whether the server is to be asked anew.
@@ -138,7 +152,7 @@ impl Watches {
             if watched.waiting > 0 {
                 continue;
             }
-            match watched.ask(link) {
+            match watched.ask(link, self.published) {
                 Ok(id) => {
                     self.tickets.insert(id, ticket);
                     self.unasked.remove(&ticket);
@@ -226,9 +240,14 @@ impl Watches {
         self.link = self.link.saturating_add(1);
         self.tickets.clear();
         for (ticket, watched) in &mut self.watched {
-            watched.asked = None;
+            watched.handle_loss();
             self.unasked.insert(*ticket);
         }
+    }
+
+    /// This was published, as the server says.
+    pub(super) const fn note_published(&mut self, position: Position) {
+        self.published = position;
     }
 
     /// Ends all of them.

@@ -22,6 +22,7 @@ use super::watches::Watches;
 use crate::proto::{
     self, ClientEvent, Connection, Cost, Outcome, Refusal, RequestError, RequestKind, SubmitError,
 };
+use crate::wire::Position;
 use crate::wire::message::{Ack, AckLevel};
 
 /// The client's end of a connection.
@@ -136,7 +137,12 @@ impl Work {
     pub(super) fn handle(&mut self, link: &mut Link, event: ClientEvent) {
         match event {
             ClientEvent::Outcome(outcome) => self.settle(outcome),
-            ClientEvent::Acknowledged(ack) => self.acknowledge(&ack),
+            ClientEvent::Acknowledged(ack) => {
+                if ack.level == AckLevel::Durable {
+                    self.watches.note_published(ack.position);
+                }
+                self.acknowledge(&ack);
+            }
             ClientEvent::Answer { id, kind: RequestKind::Subscription, payload, cost, .. } => {
                 self.watches.handle(link, id, payload, cost);
             }
@@ -229,6 +235,11 @@ impl Work {
     /// A connection begins: its counts begin with it.
     pub(super) const fn handle_begin(&mut self) {
         self.counted = 0;
+    }
+
+    /// The server welcomed us, where this was published.
+    pub(super) const fn handle_welcome(&mut self, published: Position) {
+        self.watches.note_published(published);
     }
 
     /// The connection is gone. Operations are kept by the outbox; questions are asked again if nothing of their

@@ -100,7 +100,7 @@ impl Rules {
                 header.message_type
             )));
         };
-        check_flags(message_type, header.flags, self.is_compressing)
+        check_flags(Some(message_type), header.flags, self.is_compressing)
             .map_err(|error| Failure::new(format_args!("a {message_type:?} of the server: {error} (P-2.6)")))
     }
 

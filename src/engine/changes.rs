@@ -111,7 +111,7 @@ impl Database {
     fn sequence_of(&self, position: Position) -> Result<u64, EngineError> {
         let published = self.shared.published().sequence;
         let is_start = position == Position::default();
-        let is_ours = position.epoch == self.shared.epoch && position.partition == 0;
+        let is_ours = position == self.position_of(position.seq);
         if !(is_start || is_ours && position.seq <= published) {
             return Err(EngineError::PositionUnknown(position));
         }
@@ -149,6 +149,11 @@ impl AllChanges {
     /// The number of the last effect that was read or passed over: where a later reader goes on.
     pub const fn after(&self) -> u64 {
         self.after
+    }
+
+    /// What it holds of the log, in bytes.
+    pub fn held_bytes(&self) -> usize {
+        self.log.as_ref().map_or(0, |(reader, _)| reader.held_bytes())
     }
 
     fn open_log(&mut self, database: &Database) -> Result<(), EngineError> {

@@ -83,7 +83,7 @@ impl Marker {
         fs.sync_dir()
     }
 
-    fn to_text(self) -> String {
+    pub(super) fn to_text(self) -> String {
         let id = data_encoding::HEXLOWER.encode(&self.database);
         let state = if self.is_ready { "ready" } else { "creating" };
         let text =
@@ -92,7 +92,7 @@ impl Marker {
         format!("{text}crc32 {crc:08x}\n")
     }
 
-    fn parse(bytes: &[u8]) -> Result<Self, EngineError> {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, EngineError> {
         let damaged = || EngineError::Corrupted(format!("the file {FORMAT_FILE} in the log's directory"));
         let text = std::str::from_utf8(bytes).map_err(|_| damaged())?;
         let (checked, crc) = text.rsplit_once("crc32 ").ok_or_else(damaged)?;

@@ -28,6 +28,7 @@ mod drops;
 mod environment;
 mod error;
 mod feed;
+pub mod fuzzing;
 mod hybrid_clock;
 pub mod limits;
 mod marker;

@@ -136,15 +136,18 @@ impl Reader {
     /// # Errors
     /// As [`Reader::get`].
     pub fn statistics(&self) -> Result<Vec<CollectionStatistics>, EngineError> {
-        let collections = self.state.collections.iter();
-        collections
-            .map(|(name, &number)| {
-                let id = CollectionId::new(number).map_err(StoreError::from)?;
-                let value = self.snapshot().get(&Key::Summary(id).encode())?;
-                let summary = value.map(|value| Summary::decode(id, &value)).transpose()?.unwrap_or_default();
-                Ok(CollectionStatistics { name: name.clone(), number, summary })
-            })
-            .collect()
+        self.state.collections.iter().map(|(name, &number)| self.statistics_of(name, number)).collect()
+    }
+
+    /// What the collection of this name and number holds.
+    ///
+    /// # Errors
+    /// As [`Reader::get`].
+    pub fn statistics_of(&self, name: &str, number: u32) -> Result<CollectionStatistics, EngineError> {
+        let id = CollectionId::new(number).map_err(StoreError::from)?;
+        let value = self.snapshot().get(&Key::Summary(id).encode())?;
+        let summary = value.map(|value| Summary::decode(id, &value)).transpose()?.unwrap_or_default();
+        Ok(CollectionStatistics { name: name.into(), number, summary })
     }
 
     /// All collections as they are at the position.
@@ -183,14 +186,39 @@ impl Scan {
         self.reader.position
     }
 
+    /// What is left of it.
+    pub const fn rest(&self) -> Range {
+        self.range
+    }
+
+    /// Whether all are read.
+    pub const fn is_done(&self) -> bool {
+        self.is_done || self.range.limit == 0
+    }
+
     /// The next records; none once all are read.
     ///
     /// # Errors
     /// [`EngineError::SnapshotExpired`], [`EngineError::Corrupted`], [`EngineError::Read`].
     pub fn next_chunk(&mut self, database: &Database) -> Result<Vec<(Id, StoredRecord)>, EngineError> {
+        loop {
+            let chunk = self.step(database, MAX_CHUNK_ROWS)?;
+            if !chunk.is_empty() || self.is_done() {
+                return Ok(chunk);
+            }
+        }
+    }
+
+    /// As [`Scan::next_chunk`], but looks at no more than `rows` rows, at most [`MAX_CHUNK_ROWS`]: all of them may be
+    /// deletions, which cost as records do, and more may follow until [`Scan::is_done`].
+    ///
+    /// # Errors
+    /// As [`Scan::next_chunk`].
+    pub fn step(&mut self, database: &Database, rows: usize) -> Result<Vec<(Id, StoredRecord)>, EngineError> {
         self.reader.check_age(database)?;
+        let rows = rows.clamp(1, MAX_CHUNK_ROWS);
         let (mut chunk, mut bytes, mut looked_at) = (Vec::new(), 0_usize, 0_usize);
-        if self.is_done || self.range.limit == 0 {
+        if self.is_done() {
             return Ok(chunk);
         }
         let [lower, upper] = self.bounds()?;
@@ -210,9 +238,7 @@ impl Scan {
                 chunk.push((id, record));
                 self.range.limit = self.range.limit.saturating_sub(1);
             }
-            // Deletions cost as records do, but a chunk that is not the last is never empty.
-            let is_full = looked_at >= MAX_CHUNK_ROWS || bytes >= MAX_CHUNK_BYTES;
-            if self.range.limit == 0 || is_full && !chunk.is_empty() {
+            if self.range.limit == 0 || looked_at >= rows || bytes >= MAX_CHUNK_BYTES {
                 return Ok(chunk);
             }
         }

@@ -102,7 +102,7 @@ impl Following {
 
     /// What it holds, roughly, in bytes.
     pub(super) fn held_bytes(&self) -> usize {
-        let log = if self.log.is_some() { READER_BYTES } else { 0 };
+        let log = self.log.as_ref().map_or(0, |log| log.held_bytes().max(READER_BYTES));
         let effects = self.current.as_ref().map(|decision| decision.effects.as_slice()).unwrap_or_default();
         effects.iter().fold(log, |sum, effect| {
             let bytes = effect.change().and_then(|change| change.new.bytes()).map_or(0, <[u8]>::len);

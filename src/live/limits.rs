@@ -12,5 +12,5 @@ pub const UNTOLD_NUMBERS: u64 = 16_384;
 /// that were read and not told. Beyond it a subscription keeps its position alone and reads again.
 pub const MAX_RESTING_BYTES: usize = 32 << 20;
 
-/// What an open reader of the log or of a snapshot holds, roughly: its window and what it pins.
+/// What an open reader of the log or of a snapshot holds at least, roughly: its window and what it pins.
 pub const READER_BYTES: usize = 128 << 10;

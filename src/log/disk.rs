@@ -2,13 +2,19 @@
 
 #![expect(clippy::disallowed_types, reason = "this is the filesystem that the log is given in production")]
 
-use std::fs::{self, File as OsFile, OpenOptions};
+use std::fs::{self, DirBuilder, File as OsFile, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::fs::{File, Filesystem, Space};
+
+/// The rights on directories that are made: other users of the machine are strangers (`spec/security.md`, Y-1.1). One that
+/// is there keeps what its operator gave it.
+const DIRECTORY_MODE: u32 = 0o700;
+/// The rights on files that are made.
+const FILE_MODE: u32 = 0o600;
 
 /// A directory of the operating system.
 #[derive(Debug)]
@@ -38,7 +44,7 @@ fn make_directories(path: &Path) -> io::Result<()> {
     }
     let parent = path.parent().unwrap_or(Path::new(""));
     make_directories(parent)?;
-    match fs::create_dir(path) {
+    match DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
@@ -48,7 +54,9 @@ fn make_directories(path: &Path) -> io::Result<()> {
 
 impl Filesystem for Disk {
     fn create(&self, name: &str) -> io::Result<Arc<dyn File>> {
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(self.path.join(name))?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true).mode(FILE_MODE);
+        let file = options.open(self.path.join(name))?;
         Ok(Arc::new(DiskFile(file)))
     }
 
@@ -121,6 +129,8 @@ impl File for DiskFile {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -147,5 +157,22 @@ mod tests {
         disk.unlink("2.log").unwrap();
         assert!(disk.list().unwrap().is_empty());
         fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn what_is_made_is_the_owners_and_what_is_there_keeps_its_rights() {
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |name: &str| fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o777;
+        let shared = folder.path().join("shared");
+        fs::create_dir(&shared).unwrap();
+        fs::set_permissions(&shared, fs::Permissions::from_mode(0o750)).unwrap();
+        let disk = Disk::open(shared.join("main/log")).unwrap();
+        drop(disk.create("1.log").unwrap());
+        disk.set_aside("1.log", "kept", "one").unwrap();
+        assert_eq!(
+            ["shared", "shared/main", "shared/main/log", "shared/main/log/kept", "shared/main/log/kept/one"]
+                .map(mode),
+            [0o750, 0o700, 0o700, 0o700, 0o600]
+        );
     }
 }

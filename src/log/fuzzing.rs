@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
+use super::bytes::Reader;
 use super::capture::{CaptureReader, CaptureWriter};
-use super::commit::next_chain;
-use super::format::{Identity, push_frame};
+use super::commit::{CommitHead, complete, next_chain};
+use super::format::{Identity, SegmentHeader, push_frame};
+use super::limits::{BLOCK_BYTES, COMMIT_PREFIX_BYTES, FIRST_COMMIT_OFFSET};
 use super::options::Options;
+use super::position::Location;
 use super::recovery::Opened;
 use super::simfs::SimFs;
+use super::transaction::{Piece, PieceWriter};
 use super::writer::Log;
 use crate::wire::header::MessageType;
 
@@ -15,7 +19,12 @@ use crate::wire::header::MessageType;
 pub type Body = fn(&[u8]);
 
 /// Every target by the name of its file in `fuzz/fuzz_targets` and of its folder in `fuzz/seeds`.
-pub const TARGETS: &[(&str, Body)] = &[("log_recovery", log_recovery), ("capture", capture)];
+pub const TARGETS: &[(&str, Body)] = &[
+    ("log_recovery", log_recovery),
+    ("log_commits", log_commits),
+    ("transactions", transactions),
+    ("capture", capture),
+];
 
 /// The log that fuzzed segments claim to belong to.
 pub const IDENTITY: Identity = Identity { database: *b"fuzzed log bytes", partition: 0, epoch: 1 };
@@ -28,6 +37,93 @@ pub fn log_recovery(data: &[u8]) {
     let first = open_and_read(&fs);
     let second = open_and_read(&fs);
     assert!(first == second, "opening a log changed what it shows");
+}
+
+/// Opens a log whose only segment is well made as far as checksums, salts and chains go, and holds these commits: each a
+/// choice u8, a length u16 and a body. The choice says what is wrong with it: bit 0 a salt, bit 1 a chain, bit 2 a claim
+/// of durability beyond its place, bit 3 a gap of a block before it. The same promise as [`log_recovery`]; checksums
+/// keep mutations of a whole segment from what lies behind them.
+pub fn log_commits(data: &[u8]) {
+    let fs = SimFs::new(512);
+    fs.replace(&super::segment::name(1), segment(data));
+    let first = open_and_read(&fs);
+    let second = open_and_read(&fs);
+    assert!(first == second, "opening a log changed what it shows");
+}
+
+/// The body of a commit: what can be read of it, written again, is the bytes that it was read from.
+pub fn transactions(data: &[u8]) {
+    let mut body = Reader::new(data);
+    let mut again = Vec::new();
+    while let Some(piece) = Piece::parse(&mut body) {
+        let effects: Option<Vec<_>> = piece.effects().collect();
+        // What this release cannot read it does not write.
+        let Some(effects) = effects else { return };
+        assert_eq!(u32::try_from(effects.len()), Ok(piece.count()), "each effect is counted");
+        let mut writer = PieceWriter::begin(&mut again, &piece.head, piece.first_sequence, piece.continued);
+        for effect in &effects {
+            // An effect is at most as long as the input.
+            let bytes = effect.encoded_bytes().unwrap_or_default();
+            writer.push(&mut again, effect, bytes);
+        }
+        writer.finish(&mut again, piece.continues);
+    }
+    assert!(data.starts_with(&again), "pieces are not the bytes that they were read from");
+}
+
+/// The pieces at the beginning of the body of a commit.
+pub(crate) fn pieces(body: &[u8]) -> impl Iterator<Item = Piece<'_>> {
+    let mut reader = Reader::new(body);
+    std::iter::from_fn(move || Piece::parse(&mut reader))
+}
+
+/// Bytes of the segments that are opened; zeros behind what is written.
+const SEGMENT_BYTES: u32 = 1 << 16;
+/// The salt of the segment, and one that is not.
+const SALT: u64 = 0x5EED;
+
+/// A first segment around the commits that `data` asks for, as many as have room.
+fn segment(data: &[u8]) -> Vec<u8> {
+    let header = SegmentHeader {
+        identity: IDENTITY,
+        first_sequence: 1,
+        segment: 1,
+        bytes: SEGMENT_BYTES,
+        salt: SALT,
+        prev: Location::NONE,
+        chain: 0,
+        durable_end: FIRST_COMMIT_OFFSET,
+    };
+    let mut bytes = header.to_block();
+    bytes.resize(super::bytes::to_usize(FIRST_COMMIT_OFFSET), 0);
+    let (mut reader, mut chain) = (Reader::new(data), 0);
+    while let (Some(choice), Some(length)) = (reader.u8(), reader.u16()) {
+        let length = usize::from(length).min(reader.rest().len());
+        let mut commit = vec![0; COMMIT_PREFIX_BYTES];
+        commit.extend_from_slice(reader.bytes(length).unwrap_or_default());
+        let chosen = |bit: u8| choice & bit != 0;
+        let block = super::bytes::to_usize(BLOCK_BYTES);
+        let gap = if chosen(8) { block } else { 0 };
+        let start = bytes.len().saturating_add(gap);
+        if start.saturating_add(super::bytes::round_to_block(commit.len().saturating_add(block)))
+            > super::bytes::to_usize(SEGMENT_BYTES)
+        {
+            break;
+        }
+        bytes.resize(start, 0);
+        let offset = super::bytes::to_u32(start);
+        let durable = if chosen(4) { offset.saturating_add(BLOCK_BYTES) } else { offset };
+        let head = CommitHead {
+            salt: if chosen(1) { SALT ^ 1 } else { SALT },
+            durable_to: Location { segment: 1, offset: durable },
+            chain: if chosen(2) { chain ^ 1 } else { chain },
+            hlc: u64::from(offset),
+        };
+        chain = complete(&mut commit, offset, &head);
+        bytes.extend(commit);
+    }
+    bytes.resize(super::bytes::to_usize(SEGMENT_BYTES), 0);
+    bytes
 }
 
 /// Reads a capture: what can be read of it is, written again, the bytes that it was read from. If the first byte is odd
@@ -63,7 +159,7 @@ fn framed(mut data: &[u8]) -> Vec<u8> {
 
 /// The sequence numbers and operation numbers that can be read; `None` if the log cannot be opened.
 fn open_and_read(fs: &SimFs) -> Option<Vec<(u64, u64)>> {
-    let options = Options { segment_bytes: 1 << 16, ..Options::new(IDENTITY, 0, Box::new(|| 0x5EED)) };
+    let options = Options { segment_bytes: SEGMENT_BYTES, ..Options::new(IDENTITY, 0, Box::new(|| SALT)) };
     let view = match Log::open(Arc::new(fs.clone()), options).ok()? {
         Opened::ReadWrite(log, _) => log.view(),
         Opened::ReadOnly(view, _) => view,

@@ -100,6 +100,11 @@ impl LogReader {
         Ok(Piece::parse(&mut rest))
     }
 
+    /// What it holds of the log, in bytes: at most a commit and what is read ahead of it.
+    pub fn held_bytes(&self) -> usize {
+        self.open.as_ref().map_or(0, |open| open.window.held_bytes())
+    }
+
     /// Moves past the next piece that is wanted; returns its commit and where in the body it begins.
     fn advance(&mut self) -> Result<Option<(Walked, usize)>, LogError> {
         loop {

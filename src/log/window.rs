@@ -60,6 +60,11 @@ impl Window {
         self.get(offset, to_usize(BLOCK_BYTES))
     }
 
+    /// Bytes that are held.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     /// Gives the buffer back, until the next read.
     pub(crate) fn release(&mut self) {
         self.buffer = Vec::new();

@@ -14,9 +14,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::credit::{Cost, ReceiveCredit};
 use super::error::{Misuse, Violation};
+use super::peek::Part;
 use super::requests::RequestKind;
 use crate::wire::message::{Cancel, Credit, CreditScope, Unsubscribe};
-use crate::wire::{CreditLimit, Message, MessageType};
+use crate::wire::{CreditLimit, Message, MessageType, Position};
 
 #[derive(Debug)]
 struct Ask {
@@ -26,6 +27,8 @@ struct Ask {
     unsent: Option<Vec<u8>>,
     cancelling: bool,
     cancel_unsent: bool,
+    /// Of a query: where its answer was taken, as its first frame said.
+    taken_at: Option<Position>,
 }
 
 /// What to do with a frame of an answer.
@@ -96,6 +99,7 @@ impl Asks {
             unsent: Some(payload),
             cancelling: false,
             cancel_unsent: false,
+            taken_at: None,
         };
         self.asked.insert(id, ask);
         self.unsent.push_back(id);
@@ -131,21 +135,31 @@ impl Asks {
         Ok(CancelEffect::Told)
     }
 
-    /// A frame of an answer came; `last` if it is the end of it.
+    /// A frame of an answer came.
     pub(crate) fn receive(
         &mut self,
-        id: u64,
         kind: RequestKind,
         bytes: u64,
-        last: bool,
+        part: Part,
     ) -> Result<Received, Violation> {
+        let Part { id, is_last: last, is_ended, taken_at } = part;
         let ask = self.written(id)?;
+        let cancelling = ask.cancelling;
+        let message_type = kind.message_type() as u8;
         if ask.kind != kind {
-            let message_type = kind.message_type() as u8;
             let why = "the request it answers is of the other kind";
             return Err(Violation::UnexpectedMessage { message_type, why });
         }
-        let cancelling = ask.cancelling;
+        if is_ended && !cancelling {
+            let why = "no Unsubscribe asked for the end";
+            return Err(Violation::UnexpectedMessage { message_type, why });
+        }
+        if let (Some(first), Some(found)) = (ask.taken_at, taken_at)
+            && first != found
+        {
+            return Err(Violation::AnswerMoved { id });
+        }
+        ask.taken_at = ask.taken_at.or(taken_at);
         let received = match ask.credit.receive(bytes) {
             _ if cancelling && last => Received::End,
             Err(_) => return Err(Violation::CreditExceeded { bytes }),

@@ -174,11 +174,12 @@ impl Client {
     }
 
     fn handle_answer(&mut self, inbound: Inbound<'_>) -> Result<(), Violation> {
-        let (kind, (id, last)) = match inbound.message_type {
+        let (kind, part) = match inbound.message_type {
             MessageType::QueryResponse => (RequestKind::Query, peek::query_response(&inbound.payload)?),
             _ => (RequestKind::Subscription, peek::event(&inbound.payload)?),
         };
-        match self.asks.receive(id, kind, inbound.cost(), last)? {
+        let (id, last) = (part.id, part.is_last);
+        match self.asks.receive(kind, inbound.cost(), part)? {
             Received::Deliver(cost) => {
                 let payload = inbound.payload.into_owned();
                 self.tell(ClientEvent::Answer { id, kind, payload, last, cost }, last);
@@ -243,6 +244,12 @@ impl Client {
                 let refused = self.outbox.handle_refusal(number, refusal());
                 refused.map_err(|_| Violation::ImpossibleAck { number })?;
             }
+            Subject::Request(_) if core.farewell.is_received() => {
+                let (message_type, why) = (MessageType::Error as u8, "a server's Goodbye ended all requests");
+                return Err(Violation::UnexpectedMessage { message_type, why });
+            }
+            // It crossed this side's Goodbye (C-11.6).
+            Subject::Request(_) if core.farewell.has_begun() => {}
             Subject::Request(id) => {
                 let event = if self.asks.end(id)? {
                     ClientEvent::Cancelled { id }
@@ -286,15 +293,23 @@ impl Role for Client {
             MessageType::Goodbye => self.handle_control(core, now, &inbound),
             MessageType::Error if self.state != State::Greeting => self.handle_control(core, now, &inbound),
             _ if core.phase == Phase::Handshake => Err(inbound.unexpected("nothing precedes the Welcome")),
+            // It crossed this side's Goodbye, with which requests are over (C-11.6).
+            MessageType::QueryResponse | MessageType::Event if core.farewell.has_begun() => Ok(()),
             MessageType::QueryResponse | MessageType::Event => self.handle_answer(inbound),
             MessageType::Telemetry | MessageType::Auth => {
-                core.control.spend(now)?;
+                if inbound.message_type == MessageType::Telemetry {
+                    // Its lane is the server's to read: from a server it is control like any other.
+                    core.control.spend(now)?;
+                }
                 core.pass_over(MessageErrorKind::ReservedType(inbound.message_type as u8));
                 Ok(())
             }
-            MessageType::Operation | MessageType::Query | MessageType::Subscribe => {
-                Err(inbound.unexpected("a server does not send it"))
-            }
+            // Before they are read (P-2.14).
+            MessageType::Operation
+            | MessageType::Query
+            | MessageType::Subscribe
+            | MessageType::Unsubscribe
+            | MessageType::Cancel => Err(inbound.unexpected("a server does not send it")),
             _ => self.handle_control(core, now, &inbound),
         }
     }

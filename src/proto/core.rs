@@ -125,7 +125,8 @@ impl Core {
         matches!(self.phase, Phase::Established) && !self.farewell.has_begun()
     }
 
-    /// Checks what surrounds a payload, and makes it plain. `None`: the frame is passed over.
+    /// Checks what surrounds a payload, in the order of P-2.11 to P-2.14, and makes it plain. `None`: the frame is
+    /// passed over.
     pub(crate) fn open_frame<'a>(
         &mut self,
         now: Time,
@@ -137,16 +138,12 @@ impl Core {
             .map_err(|gap| Violation::SequenceGap { expected: gap.expected, found: gap.found })?;
         self.heartbeat.handle_frame(now);
         let byte = header.message_type;
-        let Some(message_type) = MessageType::from_byte(byte).filter(|found| found.is_sent_by_peers()) else {
-            if self.phase == Phase::Handshake {
-                let why = "only a Handshake opens a connection";
-                return Err(Violation::UnexpectedMessage { message_type: byte, why });
-            }
-            self.control.spend(now)?;
-            self.pass_over(MessageErrorKind::UnknownType(byte));
+        let known = MessageType::from_byte(byte).filter(|found| found.is_sent_by_peers());
+        check_flags(known, header.flags, self.compression).map_err(Violation::UnexpectedFlag)?;
+        let Some(message_type) = known else {
+            self.pass_over_unknown(now, byte)?;
             return Ok(None);
         };
-        check_flags(message_type, header.flags, self.compression).map_err(Violation::UnexpectedFlag)?;
         if is_control(message_type) {
             self.control.spend(now)?;
         }
@@ -156,6 +153,20 @@ impl Core {
         let mut plain = Vec::new();
         decompress(payload, &mut plain).map_err(Violation::BadCompression)?;
         Ok(Some(Inbound { message_type, payload: Cow::Owned(plain) }))
+    }
+
+    /// A message of a type that is not known came: it is passed over where any message may come.
+    fn pass_over_unknown(&mut self, now: Time, message_type: u8) -> Result<(), Violation> {
+        let unexpected = |why| Err(Violation::UnexpectedMessage { message_type, why });
+        if self.phase == Phase::Handshake {
+            return unexpected("only a Handshake opens a connection");
+        }
+        if self.farewell.is_received() {
+            return unexpected("it follows a Goodbye");
+        }
+        self.control.spend(now)?;
+        self.pass_over(MessageErrorKind::UnknownType(message_type));
+        Ok(())
     }
 
     /// A message is answered and passed over.

@@ -114,6 +114,12 @@ pub enum Violation {
         /// Its id.
         id: u64,
     },
+    /// Parts of one answer that say to have been taken at different positions (P-3.9).
+    #[error("the answer to request {id} was taken at one position, and goes on at another")]
+    AnswerMoved {
+        /// The request.
+        id: u64,
+    },
     /// The numbers of this node and what the server remembers of it contradict each other.
     #[error("the node's numbers do not fit what the server remembers: {}", .0.text())]
     Identity(ErrorCode),
@@ -130,7 +136,7 @@ impl Violation {
             Self::UnexpectedMessage { .. } | Self::UnknownRequest { .. } => ErrorCode::UnexpectedMessage,
             Self::UnexpectedFlag(_) => ErrorCode::UnexpectedFlag,
             Self::UnsupportedVersion { .. } => ErrorCode::UnsupportedVersion,
-            Self::InvalidWelcome { .. } => ErrorCode::InvalidField,
+            Self::InvalidWelcome { .. } | Self::AnswerMoved { .. } => ErrorCode::InvalidField,
             Self::CreditExceeded { .. } => ErrorCode::CreditExceeded,
             Self::CreditFell | Self::ForeignCredit => ErrorCode::InvalidCredit,
             Self::ControlFlood => ErrorCode::ControlFlood,

@@ -25,7 +25,7 @@ pub const LZ4: &str = "lz4";
 pub struct HelloInfo {
     /// The number that the node's next new operation will carry.
     pub next_operation: u64,
-    /// The oldest number for which the node holds no outcome.
+    /// The oldest number that no Ack of level durable has covered.
     pub oldest_unacked: u64,
     /// The database it wants.
     pub database: String,

@@ -70,6 +70,8 @@ pub struct Outbox {
     oldest: u64,
     /// The number that the next new operation will carry.
     next: u64,
+    /// The first number that this connection carries.
+    first: u64,
     /// The first number not written on this connection.
     unsent: u64,
     /// The highest numbers acknowledged on this connection.
@@ -101,6 +103,7 @@ impl Outbox {
             kept: VecDeque::new(),
             oldest: next,
             next,
+            first: next,
             unsent: next,
             accepted: 0,
             bytes: 0,
@@ -155,6 +158,7 @@ impl Outbox {
 
     /// Prepares for a new connection: everything kept is unsent, nothing is acknowledged on it.
     pub(crate) fn restart(&mut self) {
+        self.first = self.oldest;
         self.unsent = self.oldest;
         self.accepted = 0;
         for kept in &mut self.kept {
@@ -227,7 +231,7 @@ impl Outbox {
             AckLevel::Accepted => number < self.accepted,
             AckLevel::Durable | AckLevel::Replicated => number.saturating_add(1) < self.oldest,
         };
-        if number >= self.unsent || falls {
+        if number < self.first || number >= self.unsent || falls {
             return Err(Impossible);
         }
         self.accepted = self.accepted.max(number);

@@ -4,13 +4,28 @@
 use super::error::Violation;
 use crate::blazebinary::Reader;
 use crate::wire::message::AckLevel;
-use crate::wire::{Message, MessageType};
+use crate::wire::{Message, MessageType, Position};
 
 /// An Event of this kind, and those above but for heartbeats, are the last of their subscription.
 const EVENT_RESET: u8 = 3;
 const EVENT_ENDED: u8 = 6;
+/// Bytes of a number and the byte behind it.
+const HEAD_BYTES: usize = 9;
 /// The flag of the last frame of an answer.
 const LAST: u8 = 1;
+
+/// What the ledger needs of a frame of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Part {
+    /// The request that it answers.
+    pub(crate) id: u64,
+    /// Whether nothing follows it.
+    pub(crate) is_last: bool,
+    /// Whether it is the answer to an Unsubscribe.
+    pub(crate) is_ended: bool,
+    /// Of rows: where the whole answer was taken. `None` where the payload ends before it, as whoever decodes it finds.
+    pub(crate) taken_at: Option<Position>,
+}
 
 /// A number counted from 1 and the byte behind it.
 fn head(message_type: MessageType, payload: &[u8]) -> Result<(u64, u8), Violation> {
@@ -37,27 +52,30 @@ pub(crate) fn operation(payload: &[u8]) -> Result<(u64, AckLevel), Violation> {
     Ok((number, reader.u8().and_then(AckLevel::from_byte).unwrap_or(AckLevel::Durable)))
 }
 
-/// The id of a QueryResponse, and whether it is the last of its answer.
-pub(crate) fn query_response(payload: &[u8]) -> Result<(u64, bool), Violation> {
+/// The beginning of a QueryResponse.
+pub(crate) fn query_response(payload: &[u8]) -> Result<Part, Violation> {
     let (id, flags) = head(MessageType::QueryResponse, payload)?;
-    Ok((id, flags & LAST != 0))
+    let position = payload.get(HEAD_BYTES..).and_then(<[u8]>::first_chunk);
+    let taken_at = position.map(Position::from_bytes);
+    Ok(Part { id, is_last: flags & LAST != 0, is_ended: false, taken_at })
 }
 
-/// The id of an Event, and whether it is the last of its subscription.
-pub(crate) fn event(payload: &[u8]) -> Result<(u64, bool), Violation> {
+/// The beginning of an Event.
+pub(crate) fn event(payload: &[u8]) -> Result<Part, Violation> {
     let (id, kind) = head(MessageType::Event, payload)?;
-    Ok((id, matches!(kind, EVENT_RESET | EVENT_ENDED)))
+    let is_last = matches!(kind, EVENT_RESET | EVENT_ENDED);
+    Ok(Part { id, is_last, is_ended: kind == EVENT_ENDED, taken_at: None })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::ErrorCode;
     use crate::wire::message::{Event, EventKind, QueryResponse, Rows};
-    use crate::wire::{ErrorCode, Position};
 
     #[test]
     fn what_is_peeked_is_what_is_decoded() {
-        let position = Position::default();
+        let position = Position { epoch: 1, partition: 0, seq: 42 };
         let changed = EventKind::Reset { code: 1, oldest: position };
         for (kind, last) in [
             (EventKind::CaughtUp, false),
@@ -68,13 +86,16 @@ mod tests {
         ] {
             let mut payload = Vec::new();
             Message::Event(Event { id: 7, position, kind }).encode(&mut payload);
-            assert_eq!(event(&payload), Ok((7, last)), "{kind:?}");
+            let is_ended = kind == EventKind::Ended;
+            let part = Part { id: 7, is_last: last, is_ended, taken_at: None };
+            assert_eq!(event(&payload), Ok(part), "{kind:?}");
         }
         for last in [false, true] {
             let mut payload = Vec::new();
             let rows = Rows::default();
             Message::QueryResponse(QueryResponse { id: 9, last, position, rows }).encode(&mut payload);
-            assert_eq!(query_response(&payload), Ok((9, last)));
+            let part = Part { id: 9, is_last: last, is_ended: false, taken_at: Some(position) };
+            assert_eq!(query_response(&payload), Ok(part));
         }
         assert_eq!(operation(&[0, 0, 0, 0, 0, 0, 0, 5, 0]), Ok((5, AckLevel::Accepted)));
         assert_eq!(operation(&[0, 0, 0, 0, 0, 0, 0, 5, 9]), Ok((5, AckLevel::Durable)));

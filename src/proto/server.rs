@@ -350,6 +350,10 @@ impl Role for Server {
                 core.pass_over(MessageErrorKind::ReservedType(inbound.message_type as u8));
                 Ok(())
             }
+            // Before they are read (P-2.14).
+            MessageType::Ack | MessageType::QueryResponse | MessageType::Event => {
+                Err(inbound.unexpected("a client does not send it"))
+            }
             _ => self.handle_control(core, now, &inbound),
         }
     }

@@ -1,20 +1,19 @@
 //! The listeners: who comes in, how many, and what happens to them.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::{JoinError, JoinSet};
 
-use super::door::{Doors, Guest, enter};
+use super::door::{Doors, Guest, Handshake, enter};
 use super::limits::{MAX_ACCEPT_PAUSE, MIN_ACCEPT_PAUSE, STOP_DEADLINE};
 use super::listen::Listener;
-use super::metrics::TurnedAway;
 use super::peer::Peer;
 use super::report;
 use crate::service::StorageFailure;
 use crate::transport::socket::Socket;
-use crate::wire::ErrorCode;
 
 /// Accepts and serves clients on all listeners until the server stops, then waits for them to part. `work` is what a
 /// client's task does.
@@ -42,6 +41,7 @@ async fn serve_one<T>(
     let mut stopping = doors.stopping.subscribe();
     let mut peers = JoinSet::new();
     let mut pause = MIN_ACCEPT_PAUSE;
+    let is_to_loopback = listener.is_of_loopback();
     while !is_stopping(&stopping) {
         let accepted = tokio::select! {
             biased;
@@ -53,14 +53,19 @@ async fn serve_one<T>(
             accepted = accept(&listener, &doors) => accepted,
         };
         match accepted {
-            Ok((socket, is_local, handshake)) => {
+            Ok((socket, from, permit)) => {
                 pause = MIN_ACCEPT_PAUSE;
                 let Some(place) = doors.place() else {
-                    turn_away(&socket, &doors);
+                    doors.turn_away(&socket);
                     continue;
                 };
+                let handshake = Handshake::new(permit, from.map(|from| doors.allowances.share(from)));
+                if handshake.has_to_wait() {
+                    doors.metrics.deferred();
+                }
+                let is_local = from.is_none_or(|from| from.is_loopback());
                 let since = doors.machine.now();
-                let guest = Guest { socket, is_local, place, handshake, since };
+                let guest = Guest { socket, is_local, is_to_loopback, place, handshake, since };
                 drop(peers.spawn(see_in(guest, doors.clone(), work.clone())));
             }
             // The client hung up before it was accepted: nothing of ours.
@@ -115,10 +120,13 @@ fn is_stopping(stopping: &watch::Receiver<bool>) -> bool {
 }
 
 /// Accepts a client once fewer than the limit are in their handshake.
-async fn accept(listener: &Listener, doors: &Doors) -> io::Result<(Socket, bool, OwnedSemaphorePermit)> {
+async fn accept(
+    listener: &Listener,
+    doors: &Doors,
+) -> io::Result<(Socket, Option<IpAddr>, OwnedSemaphorePermit)> {
     let permit = doors.handshakes.clone().acquire_owned().await.map_err(io::Error::other)?;
-    let (socket, is_local) = listener.accept().await?;
-    Ok((socket, is_local, permit))
+    let (socket, from) = listener.accept().await?;
+    Ok((socket, from, permit))
 }
 
 /// A panic is a defect, and ends one connection only.
@@ -128,14 +136,6 @@ fn tell_of(ended: Result<Result<(), StorageFailure>, JoinError>) {
     {
         report("a connection ended by a panic, which is a defect: please report it with the lines above");
     }
-}
-
-/// Tells a client that there is no place for it, not even for listening to what it speaks.
-fn turn_away(socket: &Socket, doors: &Doors) {
-    doors.metrics.turned_away(TurnedAway::NoPlace);
-    let code = ErrorCode::TooManyConnections;
-    // A socket that was just opened takes a line; if not, the client sees the end of the connection.
-    let _ = socket.try_write(&doors.refusal(code, code.text()));
 }
 
 #[cfg(test)]

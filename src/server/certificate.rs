@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -56,6 +56,16 @@ impl Source {
         !matches!(self, Self::Named { .. })
     }
 
+    /// The file of the key if every user of the machine may read or change it. A group may be meant to.
+    pub(super) fn exposed_key(&self) -> Option<PathBuf> {
+        let key = match self {
+            Self::Named { key, .. } => key.clone(),
+            Self::Own(directory) => directory.join(OWN_KEY),
+            Self::Memory => return None,
+        };
+        fs::metadata(&key).is_ok_and(|found| found.mode() & OTHERS != 0).then_some(key)
+    }
+
     /// Reads it, or makes it.
     pub(super) fn load(&self) -> Result<Shown, ServerError> {
         match self {
@@ -83,6 +93,8 @@ impl Source {
     }
 }
 
+/// The bits of a mode by which others than the owner and its group read and write.
+const OTHERS: u32 = 0o006;
 /// Everybody may read what is shown to everybody.
 const CERTIFICATE_MODE: u32 = 0o644;
 
@@ -158,6 +170,12 @@ mod tests {
         assert_eq!(source.load().unwrap().pin, first);
         let mode = fs::metadata(folder.path().join(OWN_KEY)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+        let key = folder.path().join(OWN_KEY);
+        for (mode, is_exposed) in [(0o600, false), (0o640, false), (0o644, true), (0o602, true)] {
+            fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(source.exposed_key(), is_exposed.then(|| key.clone()), "{mode:o}");
+        }
+        assert_eq!(Source::Memory.exposed_key(), None);
         fs::remove_file(folder.path().join(OWN_CERTIFICATE)).unwrap();
         assert_ne!(source.load().unwrap().pin, first);
         assert_ne!(Source::Memory.load().unwrap().pin, Source::Memory.load().unwrap().pin);

@@ -11,17 +11,19 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
+use super::allowance::{Allowances, Share};
 use super::certificate::Shown;
 use super::config::Admission;
 use super::environment::Machine;
 use super::http;
 use super::hub::Hub;
-use super::limits::{FIRST_BYTES, LINGER, MAX_HANDSHAKES, SPARE_PLACES};
+use super::limits::{FIRST_BYTES, LINGER, MAX_HANDSHAKE_WAIT, MAX_HANDSHAKES, MAX_HANDSHAKES_OF_ONE};
 use super::metrics::{Metrics, TurnedAway};
 use super::peer::{Peer, hang_up};
+use super::spares::{Spare, Spares};
 use crate::proto::limits::HANDSHAKE_DEADLINE;
 use crate::proto::{Connection, ServerConfig, Time};
 use crate::transport::Stream;
@@ -48,8 +50,9 @@ pub(super) struct Doors {
     /// Set when the server stops.
     pub(super) stopping: watch::Sender<bool>,
     pub(super) places: Arc<Semaphore>,
-    pub(super) spare_places: Arc<Semaphore>,
+    pub(super) spares: Arc<Spares>,
     pub(super) handshakes: Arc<Semaphore>,
+    pub(super) allowances: Arc<Allowances>,
 }
 
 /// Somebody who was just accepted.
@@ -58,17 +61,52 @@ pub(super) struct Guest {
     pub(super) socket: Socket,
     /// Of this machine.
     pub(super) is_local: bool,
+    /// It came to an address that is this machine's alone.
+    pub(super) is_to_loopback: bool,
     pub(super) place: Place,
-    pub(super) handshake: OwnedSemaphorePermit,
+    pub(super) handshake: Handshake,
     pub(super) since: Time,
+}
+
+/// What a guest holds until its handshake is done: one of the places of handshakes, and its share of what its address may
+/// have of them.
+#[derive(Debug)]
+pub(super) struct Handshake {
+    /// None as long as it waits for its share.
+    permit: Option<OwnedSemaphorePermit>,
+    /// Guests over a Unix socket have no address.
+    share: Option<Share>,
+}
+
+impl Handshake {
+    /// Of somebody who was accepted: it keeps the place if its address has a share left, else it has to wait.
+    pub(super) fn new(permit: OwnedSemaphorePermit, mut share: Option<Share>) -> Self {
+        let may_begin = share.as_mut().is_none_or(Share::try_take);
+        Self { permit: may_begin.then_some(permit), share }
+    }
+
+    /// Whether it has to wait before anything is read.
+    pub(super) const fn has_to_wait(&self) -> bool {
+        self.permit.is_none()
+    }
+
+    /// Waits for its share and then for a place.
+    async fn wait(&mut self, places: &Arc<Semaphore>) {
+        if let Some(share) = &mut self.share {
+            share.take().await;
+        }
+        // The places are never closed.
+        self.permit = places.clone().acquire_owned().await.ok();
+    }
 }
 
 /// What a guest holds as long as it is there.
 #[derive(Debug)]
-pub(super) struct Place {
-    permit: OwnedSemaphorePermit,
+pub(super) enum Place {
+    /// Of a client.
+    Client(OwnedSemaphorePermit),
     /// Not one of the places of clients: only HTTP is served on it, and others are told why not.
-    is_spare: bool,
+    Spare(Arc<Spare>),
 }
 
 impl Doors {
@@ -89,17 +127,26 @@ impl Doors {
             opened,
             stopping: watch::Sender::new(false),
             places: Arc::new(Semaphore::new(places)),
-            spare_places: Arc::new(Semaphore::new(SPARE_PLACES)),
+            spares: Arc::default(),
             handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
+            allowances: Arc::new(Allowances::new(MAX_HANDSHAKES_OF_ONE)),
         }
     }
 
     /// A place for somebody who comes, if there is any.
     pub(super) fn place(&self) -> Option<Place> {
-        let take = |from: &Arc<Semaphore>, is_spare| {
-            from.clone().try_acquire_owned().ok().map(|permit| Place { permit, is_spare })
-        };
-        take(&self.places, false).or_else(|| take(&self.spare_places, true))
+        match self.places.clone().try_acquire_owned() {
+            Ok(permit) => Some(Place::Client(permit)),
+            Err(_) => self.spares.take(self.machine.now()).map(|spare| Place::Spare(Arc::new(spare))),
+        }
+    }
+
+    /// Tells somebody that there is no place for it, not even for listening to what it speaks.
+    pub(super) fn turn_away(&self, socket: &Socket) {
+        self.metrics.turned_away(TurnedAway::NoPlace);
+        let code = ErrorCode::TooManyConnections;
+        // A socket that was just opened takes a line; if not, the client sees the end of the connection.
+        let _ = socket.try_write(&self.refusal(code, code.text()));
     }
 
     fn deadline(&self, since: Time) -> Instant {
@@ -114,7 +161,7 @@ impl Doors {
             stream.write_all(&words).await?;
             stream.flush().await
         };
-        if let Ok(Ok(())) = tokio::time::timeout(LINGER, told).await {
+        if let Ok(Ok(())) = timeout(LINGER, told).await {
             hang_up(stream).await;
         }
     }
@@ -132,10 +179,45 @@ impl Doors {
     }
 }
 
-/// Finds out what a guest speaks, and makes it a client or serves it otherwise.
+/// Finds out what a guest speaks, and makes it a client or serves it otherwise. One on a spare place gives way to others
+/// who come.
 pub(super) async fn enter(doors: Arc<Doors>, guest: Guest) -> Option<Peer> {
-    let Guest { socket, is_local, place, handshake, mut since } = guest;
-    let deadline = doors.deadline(since);
+    let Place::Spare(spare) = &guest.place else { return come_in(doors, guest).await };
+    let spare = spare.clone();
+    let deadline = doors.deadline(guest.since);
+    tokio::select! {
+        biased;
+        () = spare.gives_way() => {
+            doors.turn_away(&guest.socket);
+            return None;
+        }
+        // Whoever is silent until the deadline is told so there.
+        _ = timeout_at(deadline, guest.socket.has_input()) => spare.speaks(),
+    }
+    tokio::select! {
+        entered = come_in(doors.clone(), guest) => entered,
+        () = spare.gives_way() => {
+            if !spare.was_told() {
+                doors.metrics.turned_away(TurnedAway::NoPlace);
+            }
+            None
+        }
+    }
+}
+
+async fn come_in(doors: Arc<Doors>, guest: Guest) -> Option<Peer> {
+    let Guest { socket, is_local, is_to_loopback, place, mut handshake, mut since } = guest;
+    let mut deadline = doors.deadline(since);
+    if handshake.has_to_wait() {
+        // Who says nothing does not stand in line, so that those who do have their turn.
+        let spoke = timeout_at(deadline, socket.has_input()).await.is_ok();
+        if !spoke || timeout(MAX_HANDSHAKE_WAIT, handshake.wait(&doors.handshakes)).await.is_err() {
+            doors.metrics.turned_away(TurnedAway::Handshake);
+            return None;
+        }
+        since = doors.machine.now();
+        deadline = doors.deadline(since);
+    }
     let arrived = arrive(&doors, socket, deadline).await;
     let Some((wire, first, speech)) = arrived else {
         doors.metrics.turned_away(TurnedAway::Handshake);
@@ -143,13 +225,14 @@ pub(super) async fn enter(doors: Arc<Doors>, guest: Guest) -> Option<Peer> {
     };
     let is_welcome = is_local || wire.is_tls() || doors.admission.allow_plaintext;
     let (stream, first) = if speech == Speech::Http {
-        let answered = http::answer(doors.clone(), wire, first, is_local);
+        let caller = http::Caller { is_local, is_to_loopback, is_welcome };
+        let answered = http::answer(doors.clone(), wire, first, caller);
         let Ok(answered) = timeout_at(deadline, answered).await else {
             doors.metrics.turned_away(TurnedAway::Handshake);
             return None;
         };
         let wire = answered?;
-        (Stream::Web(Box::new(WebSocket::new(wire, Role::Server))), Vec::new())
+        (Stream::Web(Box::new(WebSocket::new(Rewound::new(Vec::new(), wire), Role::Server))), Vec::new())
     } else {
         (Stream::Wire(wire), first)
     };
@@ -160,12 +243,18 @@ pub(super) async fn enter(doors: Arc<Doors>, guest: Guest) -> Option<Peer> {
         doors.refuse(stream, ErrorCode::Forbidden, text).await;
         return None;
     }
-    if place.is_spare {
-        drop(handshake);
-        doors.metrics.turned_away(TurnedAway::NoPlace);
-        doors.refuse(stream, ErrorCode::TooManyConnections, ErrorCode::TooManyConnections.text()).await;
-        return None;
-    }
+    let permit = match place {
+        Place::Client(permit) => permit,
+        Place::Spare(spare) => {
+            drop(handshake);
+            doors.metrics.turned_away(TurnedAway::NoPlace);
+            // It reads the words if it reads at all: others need not wait until it has hung up.
+            spare.is_told();
+            let code = ErrorCode::TooManyConnections;
+            doors.refuse(stream, code, code.text()).await;
+            return None;
+        }
+    };
     let mut opened = doors.opened.clone();
     let ready = opened.borrow().clone();
     let (hub, handshake) = match ready {
@@ -178,7 +267,7 @@ pub(super) async fn enter(doors: Arc<Doors>, guest: Guest) -> Option<Peer> {
             (hub, None)
         }
     };
-    Some(Peer::new(stream, &first, since, hub, handshake, place.permit))
+    Some(Peer::new(stream, &first, since, hub, handshake, permit))
 }
 
 /// The first bytes, behind TLS if that is what comes first. Nothing if somebody went, or is too slow for TLS; who is too
@@ -198,7 +287,7 @@ async fn arrive(doors: &Doors, socket: Socket, deadline: Instant) -> Option<(Wir
 }
 
 /// Reads until it is clear what is spoken, or there is no more time. Nothing if the other side went.
-async fn first_bytes(
+pub(super) async fn first_bytes(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     deadline: Instant,
 ) -> Option<(Vec<u8>, Speech)> {

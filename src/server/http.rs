@@ -12,12 +12,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, ORIGIN, SEC_WEBSOCKET_PROTOCOL,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, ORIGIN,
+    SEC_WEBSOCKET_PROTOCOL, TRANSFER_ENCODING,
 };
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
 use super::door::Doors;
@@ -27,13 +29,25 @@ use super::origin;
 use super::peer::hang_up;
 use crate::engine::Environment;
 use crate::transport::rewound::Rewound;
-use crate::transport::stream::Wire;
 use crate::transport::url::WEBSOCKET_PATH;
 use crate::transport::websocket::SUBPROTOCOL;
 
 /// The media type of the metrics.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 const TEXT_TYPE: &str = "text/plain; charset=utf-8";
+/// What every answer says of caches: it is true of now.
+const UNCACHED: &str = "no-store";
+
+/// From where a request comes, and whereto.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Caller {
+    /// It comes from this machine.
+    pub(super) is_local: bool,
+    /// It came to an address that is this machine's alone.
+    pub(super) is_to_loopback: bool,
+    /// It may come in the way that it came.
+    pub(super) is_welcome: bool,
+}
 
 type Answer = Response<Full<Bytes>>;
 
@@ -41,16 +55,23 @@ type Answer = Response<Full<Bytes>>;
 ///
 /// The library waits for the head of a request as long as it takes: the caller has the deadline, which is one over all
 /// phases of a handshake.
-pub(super) async fn answer(doors: Arc<Doors>, wire: Wire, first: Vec<u8>, is_local: bool) -> Option<Wire> {
-    let is_upgraded = AtomicBool::new(false);
-    let is_welcome = is_local || wire.is_tls() || doors.admission.allow_plaintext;
+pub(super) async fn answer<S>(doors: Arc<Doors>, wire: S, first: Vec<u8>, caller: Caller) -> Option<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (is_asked, is_upgraded) = (AtomicBool::new(false), AtomicBool::new(false));
     let service = service_fn(|request: Request<Incoming>| {
-        let answer = if is_welcome {
-            route(&doors, &request, is_local)
+        let mut answer = if caller.is_welcome {
+            route(&doors, &request, caller)
         } else {
             doors.metrics.turned_away(TurnedAway::Plaintext);
             line(StatusCode::FORBIDDEN, "this server speaks with other machines under TLS only: write https:")
         };
+        if request.version() == Version::HTTP_10 {
+            // To an answer of 1.1 the library would add that the connection is kept.
+            *answer.version_mut() = Version::HTTP_10;
+        }
+        is_asked.store(true, Ordering::Relaxed);
         is_upgraded.store(answer.status() == StatusCode::SWITCHING_PROTOCOLS, Ordering::Relaxed);
         doors.metrics.request();
         ready(Ok::<_, Infallible>(answer))
@@ -63,6 +84,9 @@ pub(super) async fn answer(doors: Arc<Doors>, wire: Wire, first: Vec<u8>, is_loc
         .serve_connection(TokioIo::new(Rewound::new(first, wire)), service);
     // An error is what is no request; the library has answered it.
     let _ = poll_fn(|context| connection.poll_without_shutdown(context)).await;
+    if !is_asked.load(Ordering::Relaxed) {
+        doors.metrics.turned_away(TurnedAway::Handshake);
+    }
     let parts = connection.into_parts();
     let (unread, wire) = parts.io.into_inner().into_parts();
     if !is_upgraded.load(Ordering::Relaxed) {
@@ -73,7 +97,11 @@ pub(super) async fn answer(doors: Arc<Doors>, wire: Wire, first: Vec<u8>, is_loc
     (unread.is_empty() && parts.read_buf.is_empty()).then_some(wire)
 }
 
-fn route<B>(doors: &Doors, request: &Request<B>, is_local: bool) -> Answer {
+fn route<B>(doors: &Doors, request: &Request<B>, caller: Caller) -> Answer {
+    // RFC 9112, section 3.2.
+    if request.version() == Version::HTTP_11 && !request.headers().contains_key(HOST) {
+        return line(StatusCode::BAD_REQUEST, "the Host is missing: say which server is asked");
+    }
     let path = request.uri().path();
     let is_known = [WEBSOCKET_PATH, "/livez", "/healthz", "/readyz", "/metrics"].contains(&path);
     if !is_known {
@@ -84,12 +112,28 @@ fn route<B>(doors: &Doors, request: &Request<B>, is_local: bool) -> Answer {
         answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return answer;
     }
+    if path == WEBSOCKET_PATH {
+        return upgrade(doors, request, caller.is_local);
+    }
+    if caller.is_to_loopback && !is_host_allowed(doors, request) {
+        doors.metrics.turned_away(TurnedAway::Host);
+        return line(
+            StatusCode::FORBIDDEN,
+            "this host is none of this machine's: ask for localhost or 127.0.0.1, or name it by --allow-origin",
+        );
+    }
     match path {
-        WEBSOCKET_PATH => upgrade(doors, request, is_local),
         "/readyz" => readiness(doors, request.uri().query()),
         "/metrics" => metrics(doors),
         _ => line(StatusCode::OK, "ok"),
     }
+}
+
+/// Whether what is told to this machine may be told under this name. The WebSocket has the Origin for it.
+fn is_host_allowed<B>(doors: &Doors, request: &Request<B>) -> bool {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let (host, second) = (hosts.next(), hosts.next());
+    second.is_none() && origin::is_host_allowed(host.map(HeaderValue::as_bytes), &doors.admission.origins)
 }
 
 /// Whether databases are open and take writes. `?verbose` says it of each.
@@ -141,6 +185,11 @@ fn upgrade<B>(doors: &Doors, request: &Request<B>, is_local: bool) -> Answer {
             "pages of this origin may not connect; the server's --allow-origin names those that may",
         );
     }
+    // What follows such a request are frames: a body would be taken for them.
+    let has_length = headers.get_all(CONTENT_LENGTH).iter().any(|length| length != "0");
+    if has_length || headers.contains_key(TRANSFER_ENCODING) {
+        return line(StatusCode::BAD_REQUEST, "a request for a WebSocket has no body");
+    }
     let offered = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
     let speaks = offered.flat_map(|value| value.split(',')).any(|name| name.trim() == SUBPROTOCOL);
     match create_response_with_body(request, Full::default) {
@@ -151,7 +200,9 @@ fn upgrade<B>(doors: &Doors, request: &Request<B>, is_local: bool) -> Answer {
             line(StatusCode::BAD_REQUEST, "a WebSocket here speaks blaze.v1: name that subprotocol")
         }
         Ok(mut answer) => {
-            answer.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+            let headers = answer.headers_mut();
+            headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static(UNCACHED));
             answer
         }
     }
@@ -163,7 +214,7 @@ fn line(status: StatusCode, text: &str) -> Answer {
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(TEXT_TYPE));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(UNCACHED));
     // The library hangs up behind it.
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
     answer

@@ -10,7 +10,8 @@ pub const DEFAULT_DATA_DIR: &str = "./blazedb-data";
 /// The database that an empty directory gets.
 pub const DEFAULT_DATABASE: &str = "main";
 
-/// Connections at once. An idle one takes some 5 KiB. Where the process may have fewer descriptors there are fewer.
+/// Connections at once. An idle one takes some 10 KiB, under TLS 18 (`benches/README.md`). Where the process may have
+/// fewer descriptors there are fewer.
 pub const MAX_CONNECTIONS: usize = 10_000;
 /// Descriptors that a database's files take: 256 tables kept open, and those that are written and merged beside them,
 /// and the log's segments.
@@ -20,9 +21,18 @@ pub const DESCRIPTORS_PER_DATABASE: usize = 320;
 pub const DESCRIPTORS_FOR_ITSELF: usize = 32;
 /// Connections whose handshake is not done; further ones wait in the backlog. Each may hold 4 KiB and 5 seconds.
 pub const MAX_HANDSHAKES: usize = 1_024;
+/// Of these, those of one address: a quarter. Enough for a herd behind one address, who each take a round trip or two (over
+/// 50 ms and TLS 2,500 a second come in); further ones wait.
+pub const MAX_HANDSHAKES_OF_ONE: usize = MAX_HANDSHAKES / 4;
+/// How long a connection that has spoken waits for its turn among those of its address, at most: a client has given up
+/// after 5 s, and others may be more patient with a server that is slow.
+pub const MAX_HANDSHAKE_WAIT: Duration = Duration::from_secs(30);
 /// Sockets beyond the places of clients, for asking how the server is when they are all taken, and for being told so in
 /// the way that one came. They are among [`DESCRIPTORS_FOR_ITSELF`].
 pub const SPARE_PLACES: usize = 8;
+/// How long one who has begun to speak keeps such a place from others who come: the three round trips of TLS and a request,
+/// over a third of a second each.
+pub const SPARE_PATIENCE: Duration = Duration::from_secs(1);
 /// One read of what a connection begins with: the longest hello that may be sent, nearly.
 pub const FIRST_BYTES: usize = 4 << 10;
 /// The longest head of an HTTP request, in bytes: the library takes no smaller limit, and browsers send 2 KiB.
@@ -45,6 +55,10 @@ pub const MAX_ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 pub const READ_BYTES: usize = 64 << 10;
 /// Reads from one socket before the others have their turn.
 pub const READS_IN_TURN: usize = 4;
+/// How long the work of one client may take before the others, sockets and signals have their turn; by what passes it,
+/// which is one operation, one page, one step of a subscription. Ten clients that work without pause hold up another
+/// by some 10 ms on two cores.
+pub const TURN: Duration = Duration::from_millis(2);
 /// Batches of output and the pages that follow them, before the others have their turn.
 pub const ROUNDS_IN_TURN: u32 = 8;
 /// Memory for output that an idle connection may keep, in bytes.

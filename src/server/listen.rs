@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
@@ -82,15 +82,25 @@ impl Listener {
         })
     }
 
-    /// Accepts a client; says whether it is of this machine.
-    pub(super) async fn accept(&self) -> io::Result<(Socket, bool)> {
+    /// Accepts a client; says where it comes from, which is nowhere over a Unix socket.
+    pub(super) async fn accept(&self) -> io::Result<(Socket, Option<IpAddr>)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, from) = listener.accept().await?;
                 stream.set_nodelay(NO_DELAY)?;
-                Ok((Socket::Tcp(stream), from.ip().to_canonical().is_loopback()))
+                Ok((Socket::Tcp(stream), Some(from.ip().to_canonical())))
             }
-            Self::Unix(listener, _) => Ok((Socket::Unix(listener.accept().await?.0), true)),
+            Self::Unix(listener, _) => Ok((Socket::Unix(listener.accept().await?.0), None)),
+        }
+    }
+
+    /// Whether it is an address of this machine alone, which names of others should not lead to.
+    pub(super) fn is_of_loopback(&self) -> bool {
+        match self {
+            Self::Tcp(listener) => {
+                listener.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback())
+            }
+            Self::Unix(..) => false,
         }
     }
 

@@ -17,7 +17,7 @@ const KINDS: [(Kind, &str); 4] =
 /// Why somebody did not come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TurnedAway {
-    /// The handshake was not done in time, or broke off.
+    /// The handshake was not done in time, or broke off, or the server refused what it asked for.
     Handshake,
     /// There was no place.
     NoPlace,
@@ -25,13 +25,16 @@ pub(super) enum TurnedAway {
     Plaintext,
     /// A web page that may not.
     Origin,
+    /// HTTP by a name that is none of this machine's.
+    Host,
 }
 
-const REASONS: [(TurnedAway, &str); 4] = [
+const REASONS: [(TurnedAway, &str); 5] = [
     (TurnedAway::Handshake, "handshake"),
     (TurnedAway::NoPlace, "too_many_connections"),
     (TurnedAway::Plaintext, "plaintext"),
     (TurnedAway::Origin, "origin"),
+    (TurnedAway::Host, "host"),
 ];
 
 /// The counters of a server. They begin at zero with it.
@@ -41,26 +44,32 @@ pub(super) struct Metrics {
     opened: [AtomicU64; KINDS.len()],
     turned_away: [AtomicU64; REASONS.len()],
     requests: AtomicU64,
+    deferred: AtomicU64,
 }
 
-/// A connection that is counted as open as long as this lives.
+/// Somebody who came to speak the protocol: a client from its Welcome on, counted as open as long as this lives; one who
+/// did not come in, if that never was.
 #[derive(Debug)]
 pub(super) struct Counted {
     metrics: Arc<Metrics>,
     kind: Kind,
+    is_welcome: bool,
 }
 
 impl Metrics {
-    /// Counts a connection in.
+    /// Somebody who is in the protocol's handshake, which counts once that is over in either way.
     pub(super) fn connection(self: &Arc<Self>, kind: Kind) -> Counted {
-        add(place(&self.opened, &KINDS, kind), 1);
-        add(place(&self.open, &KINDS, kind), 1);
-        Counted { metrics: Arc::clone(self), kind }
+        Counted { metrics: Arc::clone(self), kind, is_welcome: false }
     }
 
     /// Counts somebody who did not come in.
     pub(super) fn turned_away(&self, why: TurnedAway) {
         add(place(&self.turned_away, &REASONS, why), 1);
+    }
+
+    /// Counts somebody who had to wait, since its address had as many in the handshake as one may.
+    pub(super) fn deferred(&self) {
+        self.deferred.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts an answered HTTP request.
@@ -85,15 +94,11 @@ impl Metrics {
     }
 
     fn connections(&self, page: &mut Page) {
-        page.family("connections", "gauge", "Connections that are open, by transport.");
+        page.family("connections", "gauge", "Clients that are connected, by transport.");
         for ((_, label), count) in KINDS.iter().zip(&self.open) {
             page.sample("connections", &[("transport", label)], count.load(Ordering::Relaxed));
         }
-        page.family(
-            "connections_opened_total",
-            "counter",
-            "Connections that spoke the protocol, by transport.",
-        );
+        page.family("connections_opened_total", "counter", "Clients that were welcome, by transport.");
         for ((_, label), count) in KINDS.iter().zip(&self.opened) {
             page.sample("connections_opened_total", &[("transport", label)], count.load(Ordering::Relaxed));
         }
@@ -101,6 +106,12 @@ impl Metrics {
         for ((_, label), count) in REASONS.iter().zip(&self.turned_away) {
             page.sample("connections_refused_total", &[("reason", label)], count.load(Ordering::Relaxed));
         }
+        page.family(
+            "handshakes_deferred_total",
+            "counter",
+            "Connections that waited, since others of their address were in the handshake.",
+        );
+        page.sample("handshakes_deferred_total", &[], self.deferred.load(Ordering::Relaxed));
         page.family("http_requests_total", "counter", "HTTP requests that were answered.");
         page.sample("http_requests_total", &[], self.requests.load(Ordering::Relaxed));
     }
@@ -145,9 +156,21 @@ fn add(counter: Option<&AtomicU64>, number: u64) {
     }
 }
 
+impl Counted {
+    /// The handshake is done: it is a client. Counts once, however often it is called.
+    pub(super) fn welcome(&mut self) {
+        if !std::mem::replace(&mut self.is_welcome, true) {
+            add(place(&self.metrics.opened, &KINDS, self.kind), 1);
+            add(place(&self.metrics.open, &KINDS, self.kind), 1);
+        }
+    }
+}
+
 impl Drop for Counted {
     fn drop(&mut self) {
-        if let Some(open) = place(&self.metrics.open, &KINDS, self.kind) {
+        if !self.is_welcome {
+            self.metrics.turned_away(TurnedAway::Handshake);
+        } else if let Some(open) = place(&self.metrics.open, &KINDS, self.kind) {
             open.fetch_sub(1, Ordering::Relaxed);
         }
     }

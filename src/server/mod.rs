@@ -8,12 +8,14 @@
 //! | `offline`, `overlay` | looking at a data directory without changing it; accepting damage to it |
 //! | `listen`, `accept`, `descriptors` | the listeners and their permits; how many files and sockets there may be |
 //! | `door`, `origin`, `certificate` | the way in: what is spoken, which web pages may, what is shown under TLS |
+//! | `spares` | the places for those who come when all others are taken |
 //! | `http`, `metrics` | health, metrics, the way to the WebSocket |
 //! | `peer` | a client's task: bytes, events, commits |
 //! | `hub`, `environment` | what all tasks share; the machine's clocks |
 //! | `upkeep` | ticks, maintenance, checkpoints |
 
 mod accept;
+mod allowance;
 mod certificate;
 mod config;
 mod data;
@@ -21,6 +23,7 @@ mod descriptors;
 mod door;
 mod environment;
 mod error;
+pub mod fuzzing;
 mod http;
 mod hub;
 pub mod limits;
@@ -32,11 +35,13 @@ mod origin;
 mod overlay;
 mod peer;
 mod sizes;
+mod spares;
 mod upkeep;
 mod volatile;
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use config::{Admission, Config, Place, StoreKind};
@@ -180,6 +185,11 @@ impl Server {
         self.certificate.is_own().then(|| self.shown.borrow().pin)
     }
 
+    /// The file of the certificate's key if every user of the machine may read or change it.
+    pub fn exposed_key(&self) -> Option<PathBuf> {
+        self.certificate.exposed_key()
+    }
+
     /// What opening the databases found, by name.
     pub fn findings(&self) -> impl Iterator<Item = Finding<'_>> {
         self.data.findings.iter().map(|(name, opening)| {
@@ -247,6 +257,9 @@ fn reload(certificate: &Source, shown: &watch::Sender<Shown>) {
         source => match source.load() {
             Ok(read) => {
                 report(format_args!("the certificate was read again: {}", read.pin));
+                if let Some(key) = source.exposed_key() {
+                    report(format_args!("every user of this machine can read or change {}", key.display()));
+                }
                 shown.send_replace(read);
             }
             Err(error) => report(format_args!("the certificate stays as it was: {error}")),

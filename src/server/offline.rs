@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -309,13 +310,17 @@ impl Drop for Links {
     }
 }
 
+/// The rights on such a directory, among those of all users.
+const DIRECTORY_MODE: u32 = 0o700;
+
 /// A new directory of its own.
 fn temporary() -> io::Result<PathBuf> {
     let mut number = 0_u32;
     loop {
         let name = format!("blazedb-verify-{}-{number}", std::process::id());
         let path = std::env::temp_dir().join(name);
-        match fs::create_dir(&path) {
+        // It may hold what was too much for memory.
+        match fs::DirBuilder::new().mode(DIRECTORY_MODE).create(&path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < u32::MAX => {
                 number = number.saturating_add(1);
             }

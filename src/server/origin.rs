@@ -1,5 +1,7 @@
-//! Which web pages may connect (`spec/doors.md`, D-5): a browser says by the header Origin where a page came from.
+//! Which web pages may connect (`spec/doors.md`, D-5) and read (D-3.4): a browser says by the header Origin where a page came
+//! from, and by Host under which name it found the server.
 
+use std::net::Ipv4Addr;
 use std::str::FromStr;
 
 /// Pages that may connect from this machine without being named.
@@ -43,6 +45,20 @@ pub(super) fn is_allowed(origin: Option<&[u8]>, is_local: bool, named: &[Origin]
                 && allowed.host == host
                 && allowed.port.is_none_or(|allowed| allowed == port)
         })
+}
+
+/// Whether a request by this Host may be answered where the server listens to its own machine alone. A page whose name was
+/// made to point here after it was loaded (DNS rebinding) says its own name, which nobody allowed; an address is no name, and
+/// `localhost` is resolved by no stranger. What is no browser may say nothing.
+pub(super) fn is_host_allowed(host: Option<&[u8]>, named: &[Origin]) -> bool {
+    let Some(host) = host else { return true };
+    // A Host is what stands behind the scheme of an origin.
+    let parsed = std::str::from_utf8(host).ok().and_then(|host| parse(&format!("http://{host}")));
+    let Some((_, host, _)) = parsed else { return false };
+    host == "localhost"
+        || host.starts_with('[')
+        || host.parse::<Ipv4Addr>().is_ok()
+        || named.iter().any(|allowed| allowed.host == host)
 }
 
 /// Scheme, host and port of an origin as browsers write it (RFC 6454, section 6.1), in small letters.
@@ -114,6 +130,32 @@ mod tests {
             assert_eq!(is_allowed(origin.map(str::as_bytes), is_local, &named), allowed, "{origin:?}");
         }
         assert!(!is_allowed(Some(b"http://localhost\xff"), true, &named));
+    }
+
+    #[test]
+    fn addresses_localhost_and_named_hosts_are_answered() {
+        let named: Vec<Origin> = vec!["https://db.example.org".parse().unwrap()];
+        for (host, allowed) in [
+            (None, true),
+            (Some("localhost"), true),
+            (Some("LocalHost:25293"), true),
+            (Some("127.0.0.1:25293"), true),
+            (Some("192.0.2.7"), true),
+            (Some("[::1]:25293"), true),
+            (Some("db.example.org"), true),
+            (Some("db.example.org:25293"), true),
+            (Some("evil.example:25293"), false),
+            (Some("localhost.evil.example"), false),
+            (Some("127.0.0.1.evil.example"), false),
+            (Some("127.0.0.256"), false),
+            (Some("[evil.example]"), false),
+            (Some("localhost:25293:1"), false),
+            (Some("user@localhost"), false),
+            (Some("localhost/"), false),
+            (Some(""), false),
+        ] {
+            assert_eq!(is_host_allowed(host.map(str::as_bytes), &named), allowed, "{host:?}");
+        }
     }
 
     #[test]

@@ -21,9 +21,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::door::Handshake;
 use super::hub::Hub;
 use super::limits::{
-    IDLE_OUTPUT_BYTES, LINGER, LINGER_BYTES, READ_BYTES, READS_IN_TURN, RETRY_AFTER_MS, ROUNDS_IN_TURN,
+    IDLE_OUTPUT_BYTES, LINGER, LINGER_BYTES, READ_BYTES, READS_IN_TURN, RETRY_AFTER_MS, ROUNDS_IN_TURN, TURN,
 };
 use super::metrics::Counted;
 use crate::proto::{Connection, Parting, Server, Time};
@@ -54,12 +55,16 @@ pub(super) struct Peer {
     is_deaf: bool,
     /// The last turn of reading ended before the stream was empty, and the socket will not say so.
     has_input: bool,
+    /// The last turn ended before all events were handled.
+    has_events: bool,
+    /// When this turn began.
+    turn_since: Time,
     /// When a connection that ended is dropped, said or not.
     last_words_until: Option<Time>,
     /// Held until the handshake is done, in either way.
-    handshake: Option<OwnedSemaphorePermit>,
+    handshake: Option<Handshake>,
     _place: OwnedSemaphorePermit,
-    _counted: Counted,
+    counted: Counted,
 }
 
 impl Peer {
@@ -70,7 +75,7 @@ impl Peer {
         first: &[u8],
         since: Time,
         hub: Arc<Hub>,
-        handshake: Option<OwnedSemaphorePermit>,
+        handshake: Option<Handshake>,
         place: OwnedSemaphorePermit,
     ) -> Self {
         let mut connection = Connection::server(since, hub.protocol.clone());
@@ -92,10 +97,12 @@ impl Peer {
             written: 0,
             is_deaf: false,
             has_input: false,
+            has_events: false,
+            turn_since: since,
             last_words_until: None,
             handshake,
             _place: place,
-            _counted: counted,
+            counted,
         }
     }
 
@@ -112,14 +119,19 @@ impl Peer {
             })
             .await;
             self.keep_time(now);
-            self.events(now)?;
-            let goes_on = self.write(now) || self.session.has_work() || self.has_input;
+            self.has_events = self.events(now)?;
+            let goes_on = self.write(now) || self.session.has_work() || self.has_input || self.has_events;
             if self.is_over(now) {
                 break;
             }
+            if self.is_turn_over() {
+                // Before a commit is led: what came together is made durable together.
+                self.yield_turn().await;
+                continue;
+            }
             if self.session.has_untold_outcomes() {
                 // Whoever has something to say is read first, so that one sync serves all.
-                tokio::task::yield_now().await;
+                self.yield_turn().await;
                 if self.take_part_in_commit()? {
                     continue;
                 }
@@ -127,19 +139,34 @@ impl Peer {
             rounds = if goes_on { rounds.saturating_add(1) } else { 0 };
             if goes_on {
                 if rounds.is_multiple_of(ROUNDS_IN_TURN) {
-                    tokio::task::yield_now().await;
+                    self.yield_turn().await;
                 }
                 continue;
             }
             self.wait(&mut sleep, &mut armed).await;
+            self.turn_since = self.hub.machine.now();
         }
         self.part().await;
         Ok(())
     }
 
-    /// Takes what the socket has, up to a turn's worth. A read that did not fill the buffer emptied the socket: it is not
+    /// Lets others have their turn: tasks of this thread, sockets, signals.
+    async fn yield_turn(&mut self) {
+        tokio::task::yield_now().await;
+        self.turn_since = self.hub.machine.now();
+    }
+
+    /// Whether this client's work took as long as it may before others have theirs.
+    fn is_turn_over(&self) -> bool {
+        self.hub.machine.now().since(self.turn_since) >= TURN
+    }
+
+    /// Takes what the socket has, up to a turn's worth, once what came before is dealt with. A read that did not fill the buffer emptied the socket: it is not
     /// asked again before it says that there is more. Where bytes are unpacked on the way, only a read that pends did.
     fn read(&mut self, now: Time, context: &mut Context<'_>) {
+        if self.has_events {
+            return;
+        }
         self.has_input = false;
         if self.is_deaf {
             return;
@@ -155,7 +182,11 @@ impl Peer {
             match read {
                 Poll::Ready(Ok(READ_BYTES)) => {}
                 Poll::Ready(Ok(1..)) if !empties => {}
-                Poll::Ready(Ok(1..)) | Poll::Pending => return,
+                Poll::Ready(Ok(1..)) => return,
+                Poll::Pending => {
+                    self.has_input = self.stream.may_hold_input();
+                    return;
+                }
                 Poll::Ready(Ok(0) | Err(_)) => {
                     self.is_deaf = true;
                     self.connection.handle_eof();
@@ -181,17 +212,25 @@ impl Peer {
             let _ = self.connection.close(now, parting);
         }
         self.session.advance(now, &mut self.connection);
+        if self.connection.is_open() {
+            self.counted.welcome();
+        }
         // Whoever is hung up on leaves its place to others, before it has read why.
         if self.handshake.is_some() && (self.connection.is_open() || self.connection.is_closed()) {
             self.handshake = None;
         }
     }
 
-    fn events(&mut self, now: Time) -> Result<(), StorageFailure> {
+    /// Handles events until none is left or the turn is over. Returns whether some may be left: one frame asks for up to
+    /// some 20 ms of work, and what is read at once holds thousands.
+    fn events(&mut self, now: Time) -> Result<bool, StorageFailure> {
         while let Some(event) = self.connection.poll_event() {
             self.session.handle(now, &mut self.connection, event)?;
+            if self.is_turn_over() {
+                return Ok(true);
+            }
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Writes one batch of output. Returns whether there may be more that the socket would take.

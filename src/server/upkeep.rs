@@ -150,3 +150,15 @@ impl Duty {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The figures of `spec/server.md`, S-8.1.
+    #[test]
+    fn the_log_is_asked_25_times_a_second_and_the_store_5_times() {
+        assert_eq!(TICK * 25, Duration::from_secs(1));
+        assert_eq!(MAINTENANCE, Duration::from_millis(200));
+    }
+}

@@ -8,8 +8,9 @@
 use std::collections::VecDeque;
 use std::ops::Bound;
 
-use super::limits::{MAX_READ_AHEAD_ROWS, MIN_READ_AHEAD_ROWS, READ_AHEAD_BYTES};
-use crate::engine::{Database, EngineError, Id, Range, Reader, StoredRecord};
+use super::limits::{LOOKUPS_IN_TURN, MAX_READ_AHEAD_ROWS, MIN_READ_AHEAD_ROWS, READ_AHEAD_BYTES};
+use super::statistics::Statistics;
+use crate::engine::{Database, EngineError, Id, Range, Reader, Scan, StoredRecord};
 use crate::wire::message::{Row, RowsBuilder};
 use crate::wire::{FramedRecord, Position};
 
@@ -20,10 +21,21 @@ pub(super) enum Source {
     Get {
         collection: u32,
         ids: Vec<Id>,
+        /// The first id that is not passed.
+        mark: usize,
     },
     Scan(Scanning),
-    /// Rows made up for the purpose, as encoded records.
-    MadeUp(Vec<Vec<u8>>),
+    /// Rows made up for the purpose.
+    Statistics(Statistics),
+}
+
+/// How a page ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Page {
+    /// With the last row of the answer.
+    Last,
+    /// It is full, or others should have their turn. It may be empty: what was looked at had no rows.
+    More,
 }
 
 /// A scan and what was read ahead of its mark.
@@ -33,10 +45,19 @@ pub(super) struct Scanning {
     /// What is left of it, from the mark on.
     rest: Range,
     ahead: VecDeque<(Id, StoredRecord)>,
-    /// Nothing comes behind `ahead`.
-    is_exhausted: bool,
-    /// How many records to read at a time.
-    rows: u64,
+    /// Reads on behind `ahead`; nothing as long as nothing is read ahead.
+    reading: Option<Scan>,
+    /// How many rows to look at at a time.
+    rows: usize,
+}
+
+/// What stands behind the mark of a scan.
+enum Found<'a> {
+    Row(&'a StoredRecord),
+    /// Nothing.
+    End,
+    /// Nothing that was looked at so far.
+    Later,
 }
 
 /// An answer that is being given.
@@ -44,15 +65,13 @@ pub(super) struct Scanning {
 pub(super) struct Answer {
     reader: Reader,
     source: Source,
-    /// The first row of a get or of made-up rows that is not delivered.
-    mark: usize,
     /// How many rows of the source the page in hand covers.
     covered: usize,
 }
 
 impl Answer {
     pub(super) const fn new(reader: Reader, source: Source) -> Self {
-        Self { reader, source, mark: 0, covered: 0 }
+        Self { reader, source, covered: 0 }
     }
 
     /// Where the answer is taken.
@@ -60,49 +79,51 @@ impl Answer {
         self.reader.position()
     }
 
-    /// Fills a page from the mark on. Returns whether it is the last.
-    pub(super) fn page(&mut self, database: &Database, page: &mut RowsBuilder) -> Result<bool, EngineError> {
+    /// Fills a page from the mark on, and looks at a bounded number of rows for it.
+    pub(super) fn page(&mut self, database: &Database, page: &mut RowsBuilder) -> Result<Page, EngineError> {
         self.covered = 0;
         loop {
-            let at = self.mark.saturating_add(self.covered);
             let is_full = match &mut self.source {
-                Source::Get { collection, ids } => {
-                    let Some(id) = ids.get(at) else { return Ok(true) };
-                    self.reader.get(*collection, id)?.is_some_and(|record| !push(page, &record))
+                Source::Get { collection, ids, mark } => {
+                    let Some(id) = ids.get(mark.saturating_add(self.covered)) else { return Ok(Page::Last) };
+                    self.covered >= LOOKUPS_IN_TURN
+                        || self.reader.get(*collection, id)?.is_some_and(|record| !push(page, &record))
                 }
-                Source::MadeUp(rows) => {
-                    let Some(bytes) = rows.get(at) else { return Ok(true) };
+                Source::Statistics(statistics) => {
+                    let Some(bytes) = statistics.row(self.covered)? else { return Ok(Page::Last) };
                     let record = FramedRecord::new(bytes);
                     record.is_some_and(|record| page.push(Row { seq: 0, record }).is_err())
                 }
-                Source::Scan(scan) => {
-                    let Some(record) = scan.row(self.covered, &self.reader, database)? else {
-                        return Ok(true);
-                    };
-                    !push(page, record)
-                }
+                Source::Scan(scan) => match scan.row(self.covered, &self.reader, database)? {
+                    Found::Row(record) => !push(page, record),
+                    Found::End => return Ok(Page::Last),
+                    Found::Later => return Ok(Page::More),
+                },
             };
             if is_full {
-                return Ok(false);
+                return Ok(Page::More);
             }
             self.covered = self.covered.saturating_add(1);
         }
     }
 
-    /// The page was taken: go on behind it.
+    /// The page was taken, or had no rows: go on behind it.
     pub(super) fn taken(&mut self) {
         let covered = std::mem::take(&mut self.covered);
         match &mut self.source {
             Source::Scan(scan) => scan.pass(covered),
-            Source::Get { .. } | Source::MadeUp(_) => self.mark = self.mark.saturating_add(covered),
+            Source::Statistics(statistics) => statistics.pass(covered),
+            Source::Get { mark, .. } => *mark = mark.saturating_add(covered),
         }
     }
 
-    /// The page was not taken: it will be made again.
+    /// Nobody takes a page now: it will be made again.
     pub(super) fn dropped(&mut self) {
         self.covered = 0;
-        if let Source::Scan(scan) = &mut self.source {
-            scan.forget();
+        match &mut self.source {
+            Source::Scan(scan) => scan.forget(),
+            Source::Statistics(statistics) => statistics.forget(),
+            Source::Get { .. } => {}
         }
     }
 }
@@ -117,49 +138,35 @@ fn push(page: &mut RowsBuilder, record: &StoredRecord) -> bool {
 
 impl Scanning {
     pub(super) const fn new(collection: u32, range: Range) -> Self {
-        Self {
-            collection,
-            rest: range,
-            ahead: VecDeque::new(),
-            is_exhausted: false,
-            rows: MIN_READ_AHEAD_ROWS * 4,
-        }
+        Self { collection, rest: range, ahead: VecDeque::new(), reading: None, rows: MIN_READ_AHEAD_ROWS * 4 }
     }
 
-    /// The row at `index` behind the mark; none at the end.
-    fn row(
-        &mut self,
-        index: usize,
-        reader: &Reader,
-        database: &Database,
-    ) -> Result<Option<&StoredRecord>, EngineError> {
-        if index >= self.ahead.len() && !self.is_exhausted {
-            self.read(reader, database)?;
+    /// The row at `index` behind the mark, for which some more are read if need be.
+    fn row(&mut self, index: usize, reader: &Reader, database: &Database) -> Result<Found<'_>, EngineError> {
+        let mut is_exhausted = false;
+        if index >= self.ahead.len() {
+            is_exhausted = self.read(reader, database)?;
         }
-        Ok(self.ahead.get(index).map(|(_, record)| record))
+        Ok(match self.ahead.get(index) {
+            Some((_, record)) => Found::Row(record),
+            None if is_exhausted => Found::End,
+            None => Found::Later,
+        })
     }
 
-    /// Reads on behind what was read ahead.
-    fn read(&mut self, reader: &Reader, database: &Database) -> Result<(), EngineError> {
-        let held = u64::try_from(self.ahead.len()).unwrap_or(u64::MAX);
-        let limit = self.rest.limit.saturating_sub(held).min(self.rows);
-        let mut range = Range { limit, ..self.rest };
-        if let Some((last, _)) = self.ahead.back() {
-            pass(&mut range, *last);
-        }
-        let mut chunk = Vec::new();
-        if limit > 0 {
-            chunk = reader.scan(self.collection, range).next_chunk(database)?;
-        }
-        self.is_exhausted = chunk.is_empty();
+    /// Reads on behind what was read ahead. Returns whether nothing comes behind it.
+    fn read(&mut self, reader: &Reader, database: &Database) -> Result<bool, EngineError> {
+        let scan = self.reading.get_or_insert_with(|| reader.scan(self.collection, self.rest));
+        let chunk = scan.step(database, self.rows)?;
         let bytes = chunk.iter().fold(0, |sum: usize, (_, record)| sum.saturating_add(length(record)));
-        if let Some(mean) = bytes.checked_div(chunk.len()) {
-            let rows = READ_AHEAD_BYTES.checked_div(mean).unwrap_or(READ_AHEAD_BYTES);
-            let rows = u64::try_from(rows).unwrap_or(u64::MAX);
-            self.rows = rows.clamp(MIN_READ_AHEAD_ROWS, MAX_READ_AHEAD_ROWS);
-        }
+        // Deletions have no bytes, and do not say how long records are.
+        let rows = match bytes.checked_div(chunk.len()) {
+            Some(mean) => READ_AHEAD_BYTES.checked_div(mean).unwrap_or(READ_AHEAD_BYTES),
+            None => MAX_READ_AHEAD_ROWS,
+        };
+        self.rows = rows.clamp(MIN_READ_AHEAD_ROWS, MAX_READ_AHEAD_ROWS);
         self.ahead.extend(chunk);
-        Ok(())
+        Ok(scan.is_done())
     }
 
     /// Moves the mark behind the first `count` rows.
@@ -175,9 +182,12 @@ impl Scanning {
         }
     }
 
+    /// Keeps the mark alone; where nothing is read ahead it is as far as reading came.
     fn forget(&mut self) {
-        self.ahead = VecDeque::new();
-        self.is_exhausted = false;
+        match self.reading.take() {
+            Some(scan) if self.ahead.is_empty() => self.rest = scan.rest(),
+            _ => self.ahead = VecDeque::new(),
+        }
     }
 }
 

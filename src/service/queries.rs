@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::answer::{Answer, Scanning, Source};
+use super::answer::{Answer, Page, Scanning, Source};
 use super::databases::{Databases, Served};
 use super::limits::{MAX_ANSWER_AGE, POSITION_PATIENCE, SMALL_REQUEST_BYTES};
-use super::{refusals, statistics};
+use super::refusals;
+use super::statistics::Statistics;
 use crate::engine::{EngineError, Range};
-use crate::proto::{Connection, Cost, Delivery, RefusalText, Server, Time};
-use crate::wire::message::{Query, QueryKind, QueryResponse, Rows, RowsBuilder};
+use crate::proto::{Connection, Cost, Delivery, RefusalText, RequestKind, Server, Time};
+use crate::wire::message::{Query, QueryKind, QueryResponse, RowsBuilder};
 use crate::wire::{ErrorCode, Message, MessageType, Position};
 
 /// A query that runs.
@@ -21,6 +22,8 @@ struct Running {
     until: Time,
     /// What returns to the client when it is finished.
     cost: Option<Cost>,
+    /// There is more to look at, and room to tell it.
+    has_work: bool,
 }
 
 #[derive(Debug)]
@@ -37,12 +40,14 @@ pub(super) struct Queries {
     databases: Arc<Databases>,
     running: BTreeMap<u64, Running>,
     page: RowsBuilder,
+    /// The first whose turn it is.
+    turn: u64,
 }
 
 impl Queries {
     /// No queries yet.
     pub(super) fn new(databases: Arc<Databases>) -> Self {
-        Self { databases, running: BTreeMap::new(), page: RowsBuilder::default() }
+        Self { databases, running: BTreeMap::new(), page: RowsBuilder::default(), turn: 0 }
     }
 
     /// Begins a query, whose payload was found to be right.
@@ -69,13 +74,14 @@ impl Queries {
                 return admit(connection, cost);
             }
         };
-        self.running.insert(id, Running { state, until, cost });
+        self.running.insert(id, Running { state, until, cost, has_work: false });
         self.go_on(now, connection, served, id);
     }
 
-    /// Makes pages of a query until its client or the writer has enough.
+    /// Makes the next page of a query, if its client and the writer would take it.
     pub(super) fn go_on(&mut self, now: Time, connection: &mut Connection<Server>, served: &Served, id: u64) {
         let Some(running) = self.running.get_mut(&id) else { return };
+        running.has_work = false;
         if let State::Waiting(payload, position) = &mut running.state {
             if served.database.check_position(*position).is_err() {
                 return;
@@ -86,11 +92,24 @@ impl Queries {
             }
         }
         let State::Answering(answer) = &mut running.state else { return };
+        // Before anything is read for it: who gives no credit costs nothing.
+        match connection.room(id, RequestKind::Query) {
+            Ok(Delivery::Taken) => {}
+            Ok(Delivery::Parked | Delivery::Busy) => return answer.dropped(),
+            // Word of it comes by itself.
+            Ok(Delivery::Cancelled) => return,
+            Err(_) => return self.end(connection, id),
+        }
         self.page.clear();
         let last = match answer.page(&served.database, &mut self.page) {
-            Ok(last) => last,
+            Ok(page) => page == Page::Last,
             Err(error) => return self.fail(connection, id, &refusals::of_error(&error)),
         };
+        if !last && self.page.is_empty() {
+            answer.taken();
+            running.has_work = true;
+            return;
+        }
         let position = answer.position();
         let response = QueryResponse { id, last, position, rows: self.page.rows() };
         match connection.respond(&response) {
@@ -98,11 +117,9 @@ impl Queries {
             Ok(Delivery::Taken) => {
                 answer.taken();
                 // Asks to be told when the writer took the page: as long as it waits nothing else is taken.
-                let probe = QueryResponse { id, last: false, position, rows: Rows::default() };
-                let _ = connection.respond(&probe);
+                let _ = connection.room(id, RequestKind::Query);
             }
             Ok(Delivery::Parked | Delivery::Busy) => answer.dropped(),
-            // Word of it comes by itself.
             Ok(Delivery::Cancelled) => {}
             Err(_) => self.end(connection, id),
         }
@@ -115,7 +132,8 @@ impl Queries {
         let _ = connection.finish(id, position);
     }
 
-    /// Goes on with queries that wait for a position, and gives up those whose time has come.
+    /// Goes on with queries that wait for a position, gives up those whose time has come, and looks on for one of those that
+    /// found no row yet, in turns.
     pub(super) fn advance(&mut self, now: Time, connection: &mut Connection<Server>, served: &Served) {
         if self.running.is_empty() {
             return;
@@ -137,6 +155,17 @@ impl Queries {
         for (id, code) in late {
             self.fail(connection, id, &RefusalText::new(code));
         }
+        let has_work = |(id, running): (&u64, &Running)| running.has_work.then_some(*id);
+        let later = self.running.range(self.turn..).find_map(has_work);
+        if let Some(id) = later.or_else(|| self.running.range(..self.turn).find_map(has_work)) {
+            self.turn = id.saturating_add(1);
+            self.go_on(now, connection, served, id);
+        }
+    }
+
+    /// Whether [`Queries::advance`] has more to do at once.
+    pub(super) fn has_work(&self) -> bool {
+        self.running.values().any(|running| running.has_work)
     }
 
     /// Whether one waits for a position.
@@ -202,6 +231,7 @@ fn answer(databases: &Databases, served: &Served, query: &Query<'_>) -> Result<A
         QueryKind::Get { collection, ids } => Source::Get {
             collection: reader.collection(collection.as_str())?,
             ids: ids.iter().map(uuid::Uuid::into_bytes).collect(),
+            mark: 0,
         },
         QueryKind::Scan { collection, reverse, limit, lower, upper } => {
             let id = |bound: Bound<uuid::Uuid>| bound.map(uuid::Uuid::into_bytes);
@@ -210,10 +240,10 @@ fn answer(databases: &Databases, served: &Served, query: &Query<'_>) -> Result<A
             Source::Scan(Scanning::new(reader.collection(collection.as_str())?, range))
         }
         QueryKind::Stats { collection: Some(name) } => {
-            Source::MadeUp(statistics::of_collection(&served.name, name.as_str(), &reader)?)
+            Source::Statistics(Statistics::of_collection(&served.name, name.as_str(), &reader)?)
         }
         QueryKind::Stats { collection: None } => {
-            Source::MadeUp(statistics::of_all(databases, &served.name, &reader)?)
+            Source::Statistics(Statistics::of_all(databases, &served.name, &reader))
         }
     };
     Ok(Answer::new(reader, source))

@@ -76,6 +76,8 @@ impl Session {
                     connection.admit(cost);
                 }
             }
+            // What was asked for by who went is not looked at.
+            ServerEvent::Request { .. } if connection.is_closed() => {}
             ServerEvent::Request { id, kind: RequestKind::Query, payload, cost } => {
                 self.queries.begin(now, connection, served, id, payload, cost);
             }
@@ -113,7 +115,7 @@ impl Session {
 
     /// Whether [`Session::advance`] has more to do at once, after others had their turn.
     pub fn has_work(&self) -> bool {
-        self.subscriptions.has_work()
+        self.queries.has_work() || self.subscriptions.has_work()
     }
 
     /// Whether [`Session::advance`] is to be called when something was published.

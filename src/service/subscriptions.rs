@@ -6,10 +6,10 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::databases::Served;
-use super::limits::{HEARTBEAT, STEPS_IN_TURN};
+use super::limits::HEARTBEAT;
 use super::refusals;
 use crate::live::{Step, Subscription, Tidings, Wake, Wish};
-use crate::proto::{Connection, Delivery, RefusalText, Server, Time};
+use crate::proto::{Connection, Delivery, RefusalText, RequestKind, Server, Time};
 use crate::wire::message::{ChangesBuilder, Event, EventKind};
 use crate::wire::{ErrorCode, Message, MessageType, Position};
 
@@ -97,7 +97,7 @@ impl Subscriptions {
     pub(super) fn go_on(&mut self, connection: &mut Connection<Server>, served: &Served, id: u64) {
         let Some(running) = self.running.get_mut(&id) else { return };
         running.has_work = false;
-        let room = connection.room(id);
+        let room = connection.room(id, RequestKind::Subscription);
         running.is_parked = !matches!(room, Ok(Delivery::Taken));
         match room {
             Ok(Delivery::Taken) => {}
@@ -115,7 +115,10 @@ impl Subscriptions {
         };
         match step {
             Step::Idle => running.subscription.rest(),
-            Step::More => running.has_work = true,
+            Step::More => {
+                running.has_work = true;
+                running.subscription.rest();
+            }
             Step::Tell(tidings, position) => self.tell(connection, id, tidings, position),
         }
     }
@@ -132,7 +135,7 @@ impl Subscriptions {
         let goes_on = matches!(delivered, Ok(Delivery::Taken)) && !matches!(tidings, Tidings::Reset { .. });
         if goes_on && let Some(running) = self.running.get_mut(&id) {
             // Asks to be told when the writer took it: then there may be more.
-            let room = connection.room(id);
+            let room = connection.room(id, RequestKind::Subscription);
             running.is_parked = !matches!(room, Ok(Delivery::Taken));
             match room {
                 Ok(Delivery::Parked) => running.subscription.park(),
@@ -151,7 +154,8 @@ impl Subscriptions {
         }
     }
 
-    /// Goes on with those that have something to look at, in turns, and tells positions that moved.
+    /// Makes one step of one that has something to look at, in turns, and tells positions that moved. A step may fill a page,
+    /// look at a thousand effects, or read a transaction of the log, however long: whoever calls this knows the time.
     pub(super) fn advance(&mut self, now: Time, connection: &mut Connection<Server>, served: &Served) {
         if self.running.is_empty() {
             return;
@@ -159,9 +163,10 @@ impl Subscriptions {
         let wants = |(id, running): (&u64, &Running)| running.wants_turn().then_some(*id);
         let later = self.running.range((Bound::Included(self.turn), Bound::Unbounded)).filter_map(wants);
         let earlier = self.running.range(..self.turn).filter_map(wants);
-        let ids: Vec<u64> = later.chain(earlier).take(STEPS_IN_TURN.saturating_add(1)).collect();
-        self.is_behind = ids.len() > STEPS_IN_TURN;
-        for id in ids.into_iter().take(STEPS_IN_TURN) {
+        let mut waiting = later.chain(earlier);
+        let (next, behind) = (waiting.next(), waiting.next());
+        self.is_behind = behind.is_some();
+        if let Some(id) = next {
             self.turn = id.saturating_add(1);
             self.go_on(connection, served, id);
         }
@@ -174,7 +179,7 @@ impl Subscriptions {
     fn tell_positions(&mut self, connection: &mut Connection<Server>, served: &Served) {
         for (id, running) in &mut self.running {
             if !running.is_parked
-                && matches!(connection.room(*id), Ok(Delivery::Taken))
+                && matches!(connection.room(*id, RequestKind::Subscription), Ok(Delivery::Taken))
                 && let Some(position) = running.subscription.heartbeat(&served.database)
             {
                 let _ = connection.deliver(&Event { id: *id, position, kind: EventKind::Heartbeat });

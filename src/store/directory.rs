@@ -7,8 +7,9 @@
 
 #![allow(clippy::disallowed_types, reason = "directories are the outside world")]
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -22,6 +23,11 @@ const FORMAT_FILE: &str = "FORMAT";
 /// FORMAT under the name it has until it is complete.
 const UNFINISHED_FILE: &str = "FORMAT.tmp";
 const LOCK_FILE: &str = "LOCK";
+/// The rights on directories that are made. What their backends make in them has no narrower ones: whoever cannot enter a
+/// directory does not reach its files.
+const DIRECTORY_MODE: u32 = 0o700;
+/// The rights on the files of this module.
+const FILE_MODE: u32 = 0o600;
 /// More than any FORMAT or LOCK ever held.
 const MAX_BYTES: u64 = 256;
 
@@ -164,7 +170,7 @@ impl Format {
         let failed = |source| io_error("creating", path, source);
         let missing: Vec<_> =
             path.ancestors().take_while(|part| !part.as_os_str().is_empty() && !part.exists()).collect();
-        fs::create_dir_all(path).map_err(failed)?;
+        DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(path).map_err(failed)?;
         for part in missing {
             // A directory's own name is an entry of its parent.
             sync_directory(&part.join("..")).map_err(failed)?;
@@ -181,7 +187,8 @@ impl Format {
 
     fn write(&self, path: &Path) -> io::Result<()> {
         let unfinished = path.join(UNFINISHED_FILE);
-        let mut file = File::create(&unfinished)?;
+        let mut options = OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(FILE_MODE).open(&unfinished)?;
         writeln!(file, "blazedb {} {}", self.what, self.number)?;
         file.sync_all()?;
         fs::rename(&unfinished, path.join(FORMAT_FILE))?;
@@ -240,8 +247,8 @@ impl Lock {
         let failed = |source| io_error("locking", path, source);
         let lock_file = path.join(LOCK_FILE);
         let mut options = OpenOptions::new();
-        let mut file =
-            options.read(true).write(true).create(true).truncate(false).open(&lock_file).map_err(failed)?;
+        options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE);
+        let mut file = options.open(&lock_file).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

@@ -24,6 +24,7 @@ mod bytes;
 pub mod directory;
 mod error;
 mod fold;
+pub mod fuzzing;
 pub mod keyspace;
 mod lsm;
 mod memory;

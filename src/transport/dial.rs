@@ -14,9 +14,11 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_tungstenite::client_async_with_config;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{ClientRequestBuilder, Error as WebError, http};
 
+use super::headed::Headed;
 use super::rewound::Rewound;
 use super::socket::Socket;
 use super::stream::{Stream, Wire};
@@ -201,32 +203,34 @@ async fn secure(url: &Url, config: Arc<ClientConfig>, socket: Socket) -> Result<
 }
 
 async fn upgrade(url: &Url, wire: Wire) -> Result<Stream, ConnectError> {
-    let refused = |cause: WebError| ConnectError::WebSocket {
-        address: url.address(),
-        path: url.path().to_owned(),
-        cause: match cause {
-            // What a server of ours says in its one line.
-            WebError::Http(answer) => match answer.body() {
-                Some(body) if !body.is_empty() => {
-                    format!(
-                        "{}: {}",
-                        answer.status(),
-                        String::from_utf8_lossy(body).trim_end().escape_debug()
-                    )
-                }
-                _ => answer.status().to_string(),
-            },
-            cause => cause.to_string(),
-        },
-    };
     let text = format!("{}://{}{}", url.scheme().name(), url.address(), url.path());
-    let uri: http::Uri =
-        text.parse().map_err(|error: http::uri::InvalidUri| refused(WebError::HttpFormat(error.into())))?;
+    let uri: http::Uri = text.parse().map_err(|error: http::uri::InvalidUri| {
+        no_web_socket(url, WebError::HttpFormat(error.into()), &[])
+    })?;
     let request = ClientRequestBuilder::new(uri).with_sub_protocol(SUBPROTOCOL);
     let config = WebSocketConfig::default().read_buffer_size(UPGRADE_BUFFER_BYTES);
-    let (upgraded, _) = client_async_with_config(request, wire, Some(config)).await.map_err(refused)?;
-    // A server says nothing before it was greeted, so that nothing is lost with the library's buffer.
-    Ok(Stream::Web(Box::new(WebSocket::new(upgraded.into_inner(), Role::Client))))
+    let mut headed = Headed::new(wire);
+    let upgraded = client_async_with_config(request, &mut headed, Some(config)).await.map(drop);
+    let (rest, wire) = headed.into_parts();
+    upgraded.map_err(|cause| no_web_socket(url, cause, &rest))?;
+    // A server that is full says so behind its answer, before it was greeted.
+    Ok(Stream::Web(Box::new(WebSocket::new(Rewound::new(rest, wire), Role::Client))))
+}
+
+/// Why there was no upgrade; `rest` is what came behind the head of the answer.
+fn no_web_socket(url: &Url, cause: WebError, rest: &[u8]) -> ConnectError {
+    let cause = match cause {
+        // What a server of ours says in its one line.
+        WebError::Http(answer) if !rest.is_empty() => {
+            format!("{}: {}", answer.status(), String::from_utf8_lossy(rest).trim_end().escape_debug())
+        }
+        WebError::Http(answer) => answer.status().to_string(),
+        WebError::Protocol(ProtocolError::HttparseError(_)) => {
+            "what it answers is no HTTP; a server with no place left answers so: try again".to_owned()
+        }
+        cause => cause.to_string(),
+    };
+    ConnectError::WebSocket { address: url.address(), path: url.path().to_owned(), cause }
 }
 
 fn failed(url: &Url, error: io::Error) -> ConnectError {

@@ -16,6 +16,8 @@
 pub mod codec;
 pub mod detect;
 pub mod dial;
+pub mod fuzzing;
+mod headed;
 pub mod pin;
 pub mod rewound;
 pub mod socket;

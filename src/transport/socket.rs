@@ -1,11 +1,20 @@
 //! The system's sockets: TCP and Unix, as one type.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use rustix::net::{RecvFlags, recv};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+
+/// Succeeds if there is something to read, or the end.
+fn look(socket: impl AsFd) -> io::Result<()> {
+    let mut byte = [0];
+    recv(socket, &mut byte, RecvFlags::PEEK)?;
+    Ok(())
+}
 
 /// A connected socket.
 #[derive(Debug)]
@@ -17,10 +26,26 @@ pub enum Socket {
 }
 
 impl Socket {
-    pub(super) async fn readable(&self) -> io::Result<()> {
+    /// Waits until there is something to read, or the other side went.
+    ///
+    /// # Errors
+    /// What the system says of the socket.
+    pub async fn readable(&self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.readable().await,
             Self::Unix(stream) => stream.readable().await,
+        }
+    }
+
+    /// The same of a socket that nobody has read yet, for which [`Self::readable`] is ready at once: looks, and leaves what is
+    /// there.
+    ///
+    /// # Errors
+    /// What the system says of the socket.
+    pub async fn has_input(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.async_io(Interest::READABLE, || look(stream)).await,
+            Self::Unix(stream) => stream.async_io(Interest::READABLE, || look(stream)).await,
         }
     }
 
@@ -75,6 +100,40 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// Of both kinds: nothing as long as nothing was sent, and what was sent is still there afterwards.
+    #[tokio::test]
+    async fn a_socket_that_nobody_read_has_input_once_something_comes() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut far = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let near = Socket::Tcp(listener.accept().await.unwrap().0);
+        let (near_unix, mut far_unix) = UnixStream::pair().unwrap();
+        let mut ends = [near, Socket::Unix(near_unix)];
+        for end in &ends {
+            assert!(timeout(Duration::from_millis(20), end.has_input()).await.is_err(), "{end:?}");
+        }
+        far.write_all(b"a").await.unwrap();
+        far_unix.write_all(b"a").await.unwrap();
+        for end in &mut ends {
+            end.has_input().await.unwrap();
+            assert_eq!(end.read_u8().await.unwrap(), b'a', "{end:?}");
+        }
+        drop((far, far_unix));
+        for end in &ends {
+            end.has_input().await.unwrap();
         }
     }
 }

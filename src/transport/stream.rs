@@ -26,7 +26,7 @@ pub enum Stream {
     /// The frames alone.
     Wire(Wire),
     /// Inside the messages of a WebSocket.
-    Web(Box<WebSocket<Wire>>),
+    Web(Box<WebSocket<Rewound<Wire>>>),
 }
 
 /// How a connection came, for those who count.
@@ -82,7 +82,7 @@ impl Stream {
     fn socket(&self) -> &Socket {
         match self {
             Self::Wire(wire) => wire.socket(),
-            Self::Web(web) => web.get_ref().socket(),
+            Self::Web(web) => web.get_ref().get_ref().socket(),
         }
     }
 
@@ -92,7 +92,13 @@ impl Stream {
         matches!(self, Self::Wire(Wire::Plain(_)))
     }
 
-    /// Waits until the socket has something to read. Ask only after a read that pended.
+    /// Whether the last read took something and pended all the same, so that its task has a turn: there may be more, which
+    /// [`Self::readable`] does not tell of. The waker was called.
+    pub fn may_hold_input(&self) -> bool {
+        matches!(self, Self::Web(web) if web.may_hold_input())
+    }
+
+    /// Waits until the socket has something to read. Ask only after a read that pended, unless [`Self::may_hold_input`].
     ///
     /// # Errors
     /// The system's.
@@ -112,7 +118,7 @@ impl Stream {
     pub fn holds_output(&self) -> bool {
         match self {
             Self::Wire(wire) => wire.holds_output(),
-            Self::Web(web) => web.holds_output() || web.get_ref().holds_output(),
+            Self::Web(web) => web.holds_output() || web.get_ref().get_ref().holds_output(),
         }
     }
 

@@ -190,7 +190,10 @@ pub(super) fn advice(error: &io::Error, pin: Option<&Pin>) -> &'static str {
             "nobody whom this system trusts vouches for its certificate: pin it by ?pin=sha256:HEX, which the server \
              prints when it starts, or name who vouches with --ca FILE"
         }
-        Some(TlsError::InvalidMessage(_)) => "it does not speak TLS: write blaze: or ws:, or check the port",
+        Some(TlsError::InvalidMessage(_)) => {
+            "it does not speak TLS, or has no place left and says so in the clear: write blaze: or ws:, check the port, \
+             or try again"
+        }
         _ => "check that it is a BlazeDB server and speaks TLS 1.3",
     }
 }

@@ -187,6 +187,49 @@ mod tests {
         [&length.to_be_bytes(), block].concat()
     }
 
+    /// How many literals end a block, and how many bytes before its end the last match begins, `None` without one: by the
+    /// block format itself.
+    fn ending(block: &[u8]) -> (usize, Option<usize>) {
+        let (mut at, mut length, mut last_match) = (0, 0, None);
+        let run = |nibble: u8, at: &mut usize| {
+            let mut sum = usize::from(nibble);
+            let mut goes_on = nibble == LONG;
+            while goes_on {
+                sum += usize::from(block[*at]);
+                goes_on = block[*at] == LONGER;
+                *at += 1;
+            }
+            sum
+        };
+        loop {
+            let token = block[at];
+            at += 1;
+            let literals = run(token >> 4, &mut at);
+            (at, length) = (at + literals, length + literals);
+            if at == block.len() {
+                return (literals, last_match.map(|begin: usize| length - begin));
+            }
+            at += 2;
+            last_match = Some(length);
+            length += run(token & LONG, &mut at) + MIN_MATCH_BYTES;
+        }
+    }
+
+    /// P-5.6.
+    #[test]
+    fn blocks_end_as_the_format_wants_it() {
+        assert_eq!(ending(&BLOCK), (5, Some(34)), "by hand");
+        for length in 512..600 {
+            for period in [1, 3, 64] {
+                let plain: Vec<u8> = (0..length).map(|at| (at % period) as u8).collect();
+                let mut payload = Vec::new();
+                assert!(compress(&plain, &mut payload));
+                let (literals, before) = ending(&payload[LENGTH_BYTES..]);
+                assert!(literals >= 5 && before.unwrap() >= 12, "{length} {period}: {literals} {before:?}");
+            }
+        }
+    }
+
     #[test]
     fn a_block_is_read() {
         let mut plain = Vec::new();

@@ -52,11 +52,11 @@ pub enum ErrorCode {
     InvalidCredit = 21,
     /// Control messages came faster than the control budget allows.
     ControlFlood = 22,
-    /// An Ack or Error covers an operation that was not sent.
+    /// An Ack or Error covers an operation that was not sent on this connection, or is settled.
     ImpossibleAck = 23,
     /// An operation's number is not the one after the operation before it.
     OperationNumberGap = 100,
-    /// More operations are unacknowledged than the window allows.
+    /// More operations are not acknowledged as durable than the window allows.
     OperationWindowExceeded = 101,
     /// A record's CRC-32 does not match its bytes, though the frame's does.
     RecordChecksumMismatch = 102,
@@ -88,7 +88,7 @@ pub enum ErrorCode {
     Cancelled = 202,
     /// The server did not reach the position that the query asked for in time.
     PositionNotReached = 203,
-    /// The position is not one of this database: it lies in another epoch or beyond its end.
+    /// The position is not one of this database: it is of another database or epoch, or lies beyond the end.
     PositionUnknown = 204,
     /// No collection of this name exists.
     UnknownCollection = 205,
@@ -112,7 +112,7 @@ pub enum ErrorCode {
     Forbidden = 402,
     /// The node came back with older numbers, or sent a known number with another body: a restored device or a copied identity.
     IdentityReused = 403,
-    /// The node was not seen for so long that its outcomes were forgotten.
+    /// The server no longer knows what became of this node's operations: the node was not seen for long, the server's data were emptied or set back, or the node went on beyond its own numbers.
     IdentityExpired = 404,
     /// A newer connection of this node took over.
     Fenced = 405,
@@ -243,7 +243,7 @@ impl ErrorCode {
             Self::UnexpectedFlag => &Entry {
                 name: "unexpected_flag", fault: Fault::Peer, scopes: &[Scope::Connection], retryable: false,
                 text: "A flag is set or missing against the rules for this message type, or was not negotiated.",
-                advice: "Set requires_ack on Operation and Telemetry and nowhere else; set compressed only after both sides named lz4, and never on a Handshake; never set encrypted in this version.",
+                advice: "Set requires_ack on every Operation, at will on Telemetry, and nowhere else; set compressed only after both sides named lz4, and never on a Handshake; never set encrypted in this version.",
             },
             Self::Truncated => &Entry {
                 name: "truncated", fault: Fault::Peer, scopes: &[Scope::Connection, Scope::Operation, Scope::Request], retryable: false,
@@ -312,18 +312,18 @@ impl ErrorCode {
             },
             Self::ImpossibleAck => &Entry {
                 name: "impossible_ack", fault: Fault::Peer, scopes: &[Scope::Connection], retryable: false,
-                text: "An Ack or Error covers an operation that was not sent.",
+                text: "An Ack or Error covers an operation that was not sent on this connection, or is settled.",
                 advice: "Mend the server; the client keeps its unacknowledged operations and resends them after connecting again.",
             },
             Self::OperationNumberGap => &Entry {
                 name: "operation_number_gap", fault: Fault::Client, scopes: &[Scope::Connection], retryable: false,
                 text: "An operation's number is not the one after the operation before it.",
-                advice: "Number operations from the welcome's node_decided + 1, one by one, and resend in order after connecting again.",
+                advice: "Send from the Hello's oldest_unacked on, each number one more than the one before, those at or below the Welcome's node_decided too.",
             },
             Self::OperationWindowExceeded => &Entry {
                 name: "operation_window_exceeded", fault: Fault::Client, scopes: &[Scope::Connection], retryable: false,
-                text: "More operations are unacknowledged than the window allows.",
-                advice: "Wait for an Ack before sending more; the welcome names the window.",
+                text: "More operations are not acknowledged as durable than the window allows.",
+                advice: "Wait for an Ack of level durable before sending more; the welcome names the window.",
             },
             Self::RecordChecksumMismatch => &Entry {
                 name: "record_checksum_mismatch", fault: Fault::Client, scopes: &[Scope::Connection, Scope::Operation, Scope::Request], retryable: false,
@@ -398,12 +398,12 @@ impl ErrorCode {
             Self::PositionNotReached => &Entry {
                 name: "position_not_reached", fault: Fault::Server, scopes: &[Scope::Request], retryable: true,
                 text: "The server did not reach the position that the query asked for in time.",
-                advice: "Ask again; if it stays, the position comes from another database or the server has fallen behind.",
+                advice: "Ask again; if it stays, the server has fallen behind, or was set back to an older copy.",
             },
             Self::PositionUnknown => &Entry {
                 name: "position_unknown", fault: Fault::Client, scopes: &[Scope::Request], retryable: false,
-                text: "The position is not one of this database: it lies in another epoch or beyond its end.",
-                advice: "Take a position that this database gave, or start without one.",
+                text: "The position is not one of this database: it is of another database or epoch, or lies beyond the end.",
+                advice: "Take a position that this database gave, or begin without one, a subscription with a snapshot; a database that was emptied is another one.",
             },
             Self::UnknownCollection => &Entry {
                 name: "unknown_collection", fault: Fault::Client, scopes: &[Scope::Request], retryable: false,
@@ -458,12 +458,12 @@ impl ErrorCode {
             Self::IdentityReused => &Entry {
                 name: "identity_reused", fault: Fault::Client, scopes: &[Scope::Connection, Scope::Operation], retryable: false,
                 text: "The node came back with older numbers, or sent a known number with another body: a restored device or a copied identity.",
-                advice: "Take a new node id and send what is unacknowledged under it.",
+                advice: "Take a new node id. Which of the unacknowledged operations took effect is not known: compare them with the database, and send again what is missing.",
             },
             Self::IdentityExpired => &Entry {
                 name: "identity_expired", fault: Fault::Client, scopes: &[Scope::Connection], retryable: false,
-                text: "The node was not seen for so long that its outcomes were forgotten.",
-                advice: "Take a new node id, compare what was unacknowledged with the database, and send again what is missing.",
+                text: "The server no longer knows what became of this node's operations: the node was not seen for long, the server's data were emptied or set back, or the node went on beyond its own numbers.",
+                advice: "Take a new node id. Which of the unacknowledged operations took effect is not known: compare them with the database, and send again what is missing.",
             },
             Self::Fenced => &Entry {
                 name: "fenced", fault: Fault::Client, scopes: &[Scope::Connection], retryable: false,
@@ -493,7 +493,7 @@ impl ErrorCode {
             Self::TooBusy => &Entry {
                 name: "too_busy", fault: Fault::Server, scopes: &[Scope::Connection, Scope::Operation, Scope::Request], retryable: true,
                 text: "The server is at its limit.",
-                advice: "Try again after the time named, with jitter.",
+                advice: "Try again no sooner than the time named, and a random while later.",
             },
             Self::TooManyConnections => &Entry {
                 name: "too_many_connections", fault: Fault::Server, scopes: &[Scope::Connection], retryable: true,

@@ -21,12 +21,17 @@ pub enum FlagError {
     MissingRequiresAck,
 }
 
-/// Checks the flags of a frame from a peer. `compression` says whether both sides named `lz4`.
+/// Checks the flags of a frame from a peer (P-2.6). `None` is a type that the protocol does not have: it has no Ack, and is
+/// held to the rules before it is passed over (P-2.12). `compression` says whether both sides named `lz4`.
 ///
 /// # Errors
 /// [`FlagError`], the first in the order of the bits.
-pub fn check_flags(message_type: MessageType, flags: Flags, compression: bool) -> Result<(), FlagError> {
-    let compressible = compression && !matches!(message_type, MessageType::Handshake);
+pub fn check_flags(
+    message_type: Option<MessageType>,
+    flags: Flags,
+    compression: bool,
+) -> Result<(), FlagError> {
+    let compressible = compression && !matches!(message_type, Some(MessageType::Handshake));
     if flags.contains(Flags::COMPRESSED) && !compressible {
         return Err(FlagError::Compressed);
     }
@@ -34,8 +39,8 @@ pub fn check_flags(message_type: MessageType, flags: Flags, compression: bool) -
         return Err(FlagError::Encrypted);
     }
     match (message_type, flags.contains(Flags::REQUIRES_ACK)) {
-        (MessageType::Operation, false) => Err(FlagError::MissingRequiresAck),
-        (MessageType::Operation | MessageType::Telemetry, _) | (_, false) => Ok(()),
+        (Some(MessageType::Operation), false) => Err(FlagError::MissingRequiresAck),
+        (Some(MessageType::Operation | MessageType::Telemetry), _) | (_, false) => Ok(()),
         (_, true) => Err(FlagError::RequiresAck),
     }
 }
@@ -54,13 +59,15 @@ mod tests {
 
     #[test]
     fn every_type_with_every_flag() {
-        for message_type in (0..=u8::MAX).filter_map(MessageType::from_byte) {
+        let unknown = std::iter::once(None);
+        let types = (0..=u8::MAX).filter_map(MessageType::from_byte).map(Some).chain(unknown);
+        for message_type in types {
             for byte in 0..=0b111 {
                 let flags = Flags::from_byte(byte).unwrap();
                 for compression in [false, true] {
-                    let handshake = message_type == MessageType::Handshake;
-                    let (operation, telemetry) =
-                        (message_type == MessageType::Operation, message_type == MessageType::Telemetry);
+                    let handshake = message_type == Some(MessageType::Handshake);
+                    let operation = message_type == Some(MessageType::Operation);
+                    let telemetry = message_type == Some(MessageType::Telemetry);
                     let compressed_ok = byte & 1 == 0 || (compression && !handshake);
                     let ack_ok = if operation { byte & 4 != 0 } else { byte & 4 == 0 || telemetry };
                     let expected = compressed_ok && byte & 2 == 0 && ack_ok;
@@ -68,7 +75,8 @@ mod tests {
                     assert_eq!(found.is_ok(), expected, "{message_type:?} {byte:#05b} {compression}");
                 }
             }
-            assert_eq!(check_flags(message_type, flags_to_send(message_type), false), Ok(()));
+            let sent = message_type.map_or(Flags::NONE, flags_to_send);
+            assert_eq!(check_flags(message_type, sent, false), Ok(()));
         }
     }
 }

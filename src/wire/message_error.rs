@@ -106,6 +106,9 @@ pub enum MessageErrorKind {
     /// A value that is not canonical BlazeBinary.
     #[error("{0}")]
     Value(DecodeErrorKind),
+    /// A record that is not canonical: a server's fault that its client finds (P-3.8).
+    #[error("the record is not canonical: {0}")]
+    Record(DecodeErrorKind),
     /// A record longer than the encoding allows.
     #[error("a record of {0} bytes is announced; {max} is the most", max = limits::MAX_RECORD_BYTES)]
     RecordTooLarge(usize),
@@ -143,7 +146,7 @@ impl MessageError {
             | Kind::Inconsistent { .. }
             | Kind::NotSorted { .. }
             | Kind::TooLong { .. } => ErrorCode::InvalidField,
-            Kind::WrongType { .. } | Kind::Value(_) => ErrorCode::InvalidValue,
+            Kind::WrongType { .. } | Kind::Value(_) | Kind::Record(_) => ErrorCode::InvalidValue,
             Kind::InvalidName(_) => ErrorCode::InvalidName,
             Kind::RecordTooLarge(_) => ErrorCode::RecordTooLarge,
             Kind::RecordChecksumMismatch { .. } => ErrorCode::RecordChecksumMismatch,

@@ -26,11 +26,18 @@ pub(super) enum Checksums {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PayloadReader<'a> {
     reader: Reader<'a>,
+    /// Whether records have to be canonical.
+    is_strict: bool,
 }
 
 impl<'a> PayloadReader<'a> {
     pub(super) fn new(payload: &'a [u8]) -> Self {
-        Self { reader: Reader::new(payload) }
+        Self { reader: Reader::new(payload), is_strict: false }
+    }
+
+    /// One that refuses records that are not canonical (P-3.8).
+    pub(super) fn strict(payload: &'a [u8]) -> Self {
+        Self { is_strict: true, ..Self::new(payload) }
     }
 
     pub(super) fn offset(&self) -> usize {
@@ -200,7 +207,12 @@ impl<'a> PayloadReader<'a> {
 
     /// A record: length, checksum, bytes.
     pub(super) fn record(&mut self, checksums: Checksums) -> Result<FramedRecord<'a>, MessageError> {
-        FramedRecord::read(&mut self.reader, checksums)
+        let at = self.offset();
+        let record = FramedRecord::read(&mut self.reader, checksums)?;
+        if self.is_strict {
+            record.view().map_err(|error| Kind::Record(error.kind).at(at))?;
+        }
+        Ok(record)
     }
 
     /// The end of a payload: nothing, or one extension whose keys need not be understood.

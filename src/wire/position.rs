@@ -13,7 +13,7 @@ pub const POSITION_BYTES: usize = 16;
 pub struct Position {
     /// Rises when an operator accepts damage: positions of an earlier epoch may name changes that are gone.
     pub epoch: u32,
-    /// The partition; 0 while there is one.
+    /// The partition: which order `seq` counts in, a number that is drawn from the database's id.
     pub partition: u32,
     /// The last change covered, counted from 1; 0 is before the first.
     pub seq: u64,

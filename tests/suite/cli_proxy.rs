@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value as Json;
 
 use super::command::{blazedb, run};
+use super::doors::{House, WAYS};
 use super::server_kit::{PATIENCE, Process};
 use super::wire_tools::{check, kaitai_tools};
 
@@ -30,8 +31,11 @@ impl Drop for Proxy {
 
 impl Proxy {
     fn start(target: SocketAddr, capture: &Path, options: &[&str]) -> Self {
-        let target = target.to_string();
-        let arguments = ["proxy", "127.0.0.1:0", &target, "--capture", capture.to_str().unwrap()];
+        Self::start_to(&target.to_string(), capture, options)
+    }
+
+    fn start_to(target: &str, capture: &Path, options: &[&str]) -> Self {
+        let arguments = ["proxy", "127.0.0.1:0", target, "--capture", capture.to_str().unwrap()];
         let mut child = blazedb(&[&arguments, options].concat()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let first = lines.next().expect("the proxy ended before its banner").unwrap();
@@ -103,6 +107,25 @@ fn put(url: &str, title: &str) -> String {
 fn types<'l>(lines: &'l [Json], connection: u64, side: &str) -> Vec<&'l str> {
     let of = |line: &&Json| line["connection"] == connection && line["from"] == side;
     lines.iter().filter(of).map(|line| line["type"].as_str().unwrap()).collect()
+}
+
+/// To a URL bytes go on in its way, and the capture holds the frames.
+#[test]
+fn a_server_is_reached_in_each_way_and_its_frames_are_recorded() {
+    let house = House::open();
+    for way in WAYS {
+        let folder = tempfile::tempdir().unwrap();
+        let capture = capture_in(&folder);
+        let target = house.url(way).to_string();
+        let proxy = Proxy::start_to(&target, &capture, &["--connections", "1"]);
+        put(&proxy.url(), "one");
+        let (status, said) = proxy.end();
+        assert_eq!(status, Some(0), "{way:?}: {said}");
+        let (lines, status) = frames(&capture);
+        assert_eq!((&lines[0]["target"], status), (&Json::from(target), Some(0)), "{way:?}");
+        assert_eq!(types(&lines, 1, "client"), ["Handshake", "Operation", "Goodbye"], "{way:?}");
+        assert!(types(&lines, 1, "server").contains(&"Ack"), "{way:?}");
+    }
 }
 
 #[test]
@@ -290,7 +313,7 @@ fn what_cannot_be_is_told_in_one_line() {
         (["0.0.0.0:0", &address, path], 2, "--beyond-loopback"),
         ([&address, &address, path], 10, "choose another address or port"),
         (["127.0.0.1:0", "127.0.0.1", path], 2, "write a host and a port"),
-        (["127.0.0.1:0", "blaze://127.0.0.1:1", path], 2, "write a host and a port"),
+        (["127.0.0.1:0", "http://127.0.0.1:1", path], 2, "is no scheme of BlazeDB"),
         (["127.0.0.1:0", &address, there.to_str().unwrap()], 1, "cannot make"),
     ] {
         let [listen, target, file] = arguments;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use blazedb::blazebinary::{Record, Value};
 use blazedb::client::{Client, Dial, Error, Options, Range, State};
-use blazedb::transport::{ConnectError, Url};
+use blazedb::transport::{ConnectError, Dialer, Url};
 use blazedb::wire::{ErrorCode, Fault};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpListener;
@@ -314,4 +314,17 @@ async fn a_first_attempt_that_fails_says_what_to_do() {
     served.await.unwrap();
     check_refused(&format!("blaze://{address}"), Fault::Network, &["blazedb serve", &address.to_string()])
         .await;
+}
+
+/// A server that takes the connection and says nothing is given up when all phases together took 5 s.
+#[tokio::test(start_paused = true)]
+async fn who_does_not_answer_the_upgrade_is_given_up_after_five_seconds() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/blaze", listener.local_addr().unwrap()).parse().unwrap();
+    let start = Instant::now();
+    let error = Dialer::new(url, None).dial().await.unwrap_err();
+    assert!(matches!(error, ConnectError::TimedOut { .. }), "{error}");
+    // The timer counts whole milliseconds.
+    let late = start.elapsed().saturating_sub(Duration::from_secs(5));
+    assert!(start.elapsed() >= Duration::from_secs(5) && late < Duration::from_millis(5), "{late:?}");
 }

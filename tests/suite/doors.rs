@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use blazedb::blazebinary::{Record, RecordView, Value};
 use blazedb::client::{Client, Error, Options, Range, State, Subscription, Tidings};
 use blazedb::transport::Url;
+use blazedb::wire::ErrorCode;
 use blazedb::wire::message::{ChangeKind, Mode, Start};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use uuid::Uuid;
@@ -421,6 +422,27 @@ async fn garbage_over_each_way_harms_nobody() {
         assert!(!honest.scan("notes", upper).await.unwrap().collect().await.unwrap().is_empty(), "{way:?}");
     }
     honest.close().await;
+}
+
+/// Who comes when all places are taken is told so in the way that it came: of 256 descriptors 128 are for clients.
+#[tokio::test]
+async fn a_full_server_says_so_over_each_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut house = House { folder, address: String::new(), server: None };
+    let (socket, data) = (format!("unix:{}", house.socket().display()), house.data());
+    let arguments = ["--listen", &socket, "--data-dir", data.to_str().unwrap()];
+    let server = Process::start_by("ulimit -n 256; exec \"$@\"", &arguments);
+    house.address = server.address.to_string();
+    house.server = Some(server);
+    let mut crowd = Vec::new();
+    for _ in 0..128 {
+        crowd.push(house.client(Way::Tcp).await);
+    }
+    for way in WAYS {
+        let refused = Client::connect(&house.url(way), Options::default()).await.err();
+        let code = refused.as_ref().and_then(Error::code);
+        assert_eq!(code, Some(ErrorCode::TooManyConnections), "{way:?}: {refused:?}");
+    }
 }
 
 /// An idle connection costs little over each way: what it held in its handshake is gone.

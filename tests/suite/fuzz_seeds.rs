@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use blazedb::{blazebinary, log, proto, wire};
+use blazedb::{blazebinary, cli, engine, log, proto, server, store, transport, wire};
 
 /// Changed inputs for each target.
 const MUTATIONS: usize = 5_000;
 /// Longer inputs than this come from splicing only, and would make the run slow.
 const MAX_INPUT_BYTES: usize = 1 << 16;
+/// The target whose bug is planted, so that fuzzing which finds nothing is noticed; it is none of the crate's.
+const CANARY: &str = "canary";
 
 fn fuzz(folder: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz").join(folder)
@@ -17,10 +19,20 @@ fn fuzz(folder: &str) -> PathBuf {
 
 /// Every target of every module.
 fn targets() -> impl Iterator<Item = (&'static str, fn(&[u8]))> {
-    [blazebinary::fuzzing::TARGETS, wire::fuzzing::TARGETS, proto::fuzzing::TARGETS, log::fuzzing::TARGETS]
-        .into_iter()
-        .flatten()
-        .copied()
+    [
+        blazebinary::fuzzing::TARGETS,
+        wire::fuzzing::TARGETS,
+        proto::fuzzing::TARGETS,
+        log::fuzzing::TARGETS,
+        store::fuzzing::TARGETS,
+        engine::fuzzing::TARGETS,
+        transport::fuzzing::TARGETS,
+        server::fuzzing::TARGETS,
+        cli::fuzzing::TARGETS,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
 }
 
 /// The names in a folder of `fuzz/`, without extension.
@@ -80,7 +92,9 @@ fn mutate(input: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut Random) {
 #[test]
 fn targets_seeds_and_programs_belong_together() {
     let targets: BTreeSet<String> = targets().map(|(name, _)| name.to_owned()).collect();
-    assert_eq!(targets, names("fuzz_targets"), "bodies and fuzz/fuzz_targets");
+    let mut programs = names("fuzz_targets");
+    assert!(programs.remove(CANARY), "the target with a planted bug");
+    assert_eq!(targets, programs, "bodies and fuzz/fuzz_targets");
     assert_eq!(targets, names("seeds"), "bodies and fuzz/seeds");
     let manifest = fs::read_to_string(fuzz("Cargo.toml")).unwrap();
     for target in &targets {
@@ -90,7 +104,7 @@ fn targets_seeds_and_programs_belong_together() {
             "{target} in fuzz/Cargo.toml"
         );
         let program = fs::read_to_string(fuzz("fuzz_targets").join(format!("{target}.rs"))).unwrap();
-        assert!(program.contains(&format!("fuzzing::{target}(data)")), "{target} runs its own body");
+        assert!(program.contains(&format!("fuzzing::{target})")), "{target} runs its own body");
     }
 }
 

@@ -53,6 +53,7 @@ mod server_attacks;
 mod server_crowds;
 mod server_descriptors;
 mod server_end_to_end;
+mod server_fairness;
 mod server_full;
 mod server_kill;
 mod server_kit;

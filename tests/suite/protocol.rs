@@ -81,7 +81,7 @@ fn the_session_of_the_specification_is_read_and_written() {
         let frame = buffer.next_frame().unwrap().expect("a whole frame");
         let message_type = message.message_type();
         assert_eq!((frame.header.message_type, frame.header.sequence), (message_type as u8, sequence));
-        assert_eq!(check_flags(message_type, frame.header.flags, false), Ok(()));
+        assert_eq!(check_flags(Some(message_type), frame.header.flags, false), Ok(()));
         assert_eq!(Message::decode(frame.header.message_type, frame.payload).as_ref(), Ok(&message));
         let mut written = Vec::new();
         let flags: Flags = flags_to_send(message_type);

@@ -107,7 +107,7 @@ fn limits_are_those_of_the_crate() {
         ("message of an Error or Goodbye", wire::MAX_TEXT_BYTES as u64),
         ("capabilities; bytes of a name", wire::MAX_CAPABILITIES as u64),
         ("name of a database, of a collection", MAX_NAME_BYTES as u64),
-        ("unacknowledged operations", u64::from(wire::MAX_OPERATION_WINDOW)),
+        ("operations not acknowledged as durable", u64::from(wire::MAX_OPERATION_WINDOW)),
         ("remembered outcomes of a node", engine::OUTCOMES_KEPT),
         ("heartbeat", proto::MIN_HEARTBEAT.as_secs()),
         ("handshake", proto::HANDSHAKE_DEADLINE.as_secs()),

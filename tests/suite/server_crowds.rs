@@ -62,7 +62,10 @@ fn a_crowd_before_its_handshake_holds_little_memory() {
 
 /// Says hello over a new connection, and waits for the welcome.
 fn greet(address: SocketAddr) -> TcpStream {
-    let mut stream = stream(address);
+    greeted(stream(address))
+}
+
+fn greeted(mut stream: TcpStream) -> TcpStream {
     stream.write_all(&hello()).unwrap();
     let mut buffer = FrameBuffer::new();
     let mut bytes = [0; 1024];
@@ -75,6 +78,55 @@ fn greet(address: SocketAddr) -> TcpStream {
         assert!(count > 0, "hung up on");
         buffer.extend(&bytes[..count]);
     }
+}
+
+/// A connection from another address of this machine.
+fn stream_from(source: &str, address: SocketAddr) -> TcpStream {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(source.parse().unwrap()).unwrap();
+    let stream = {
+        let _entered = runtime.enter();
+        runtime.block_on(socket.connect(address)).unwrap().into_std().unwrap()
+    };
+    stream.set_nonblocking(false).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(25))).unwrap();
+    stream
+}
+
+/// More than all places of handshakes are asked for by one address that then says nothing. Another is served at once; those
+/// of the same address wait until the silent ones have had their 5 seconds, and are served then.
+#[test]
+fn one_address_keeps_out_its_own_neighbours_alone() {
+    const SILENT: usize = 1_100;
+    /// What one address may have of the 1,024 places.
+    const ALLOWANCE: usize = 256;
+    assert!(raise_descriptor_limit() > SILENT + 100);
+    let server = Process::start_with(&["--memory"]);
+    let silent: Vec<TcpStream> = (0..SILENT).map(|_| stream(server.address)).collect();
+    let start = Instant::now();
+    let _other = greeted(stream_from("127.0.0.2:0", server.address));
+    assert!(start.elapsed() < Duration::from_secs(3), "it waited {:?}", start.elapsed());
+    // Its own 5 seconds begin after those of the silent ones.
+    thread::sleep(Duration::from_millis(500));
+    let neighbour = greet(server.address);
+    let waited = start.elapsed();
+    println!("a neighbour waited {waited:?}");
+    drop(silent);
+    let page = metrics(server.address);
+    let line = page.lines().find(|line| line.starts_with("blazedb_handshakes_deferred_total ")).unwrap();
+    let deferred: usize = line.rsplit(' ').next().unwrap().parse().unwrap();
+    assert!(deferred > SILENT - ALLOWANCE, "{deferred}");
+    drop(neighbour);
+    assert!(Caller::new(server.address).is_well());
+}
+
+fn metrics(address: SocketAddr) -> String {
+    let mut stream = stream(address);
+    stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).unwrap();
+    page
 }
 
 /// Everybody comes back at once, twice: all are welcome, and none stays when they go.

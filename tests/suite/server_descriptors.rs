@@ -94,6 +94,41 @@ fn clients_beyond_the_descriptors_are_turned_away_until_others_leave() {
     server.stop();
 }
 
+/// The status by which `/livez` is answered, or what else is said.
+fn livez(address: SocketAddr) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut words = Vec::new();
+    let _ = stream.read_to_end(&mut words);
+    String::from_utf8_lossy(&words).chars().take(15).collect()
+}
+
+/// All places are taken, and of the spare ones more are asked for than there are, by clients that were refused and do
+/// not hang up, and by others that say nothing: who asks for health is answered all the same.
+#[test]
+fn health_is_told_beside_refused_and_silent_clients_who_stay() {
+    let server = Process::start_by("ulimit -n 256; exec \"$@\"", &["--memory"]);
+    let mut honest = Caller::new(server.address);
+    let crowd: Vec<TcpStream> = (0..200).map(|_| stranger(server.address)).collect();
+    let answers: Vec<String> = crowd.iter().map(|stream| answer(stream, PATIENCE).unwrap()).collect();
+    assert_eq!(answers.iter().filter(|answer| *answer == "welcome").count(), 127, "{answers:?}");
+    for round in 0..20 {
+        let refused: Vec<TcpStream> = (0..8).map(|_| stranger(server.address)).collect();
+        for stream in &refused {
+            assert_eq!(answer(stream, PATIENCE), Some(too_many()));
+        }
+        assert_eq!(livez(server.address), "HTTP/1.1 200 OK", "behind refused ones, round {round}");
+        let silent: Vec<TcpStream> = (0..12).map(|_| TcpStream::connect(server.address).unwrap()).collect();
+        assert_eq!(livez(server.address), "HTTP/1.1 200 OK", "behind silent ones, round {round}");
+        // The first of the silent ones gave way, and was told why.
+        assert_eq!(answer(&silent[0], PATIENCE), Some(too_many()));
+    }
+    assert!(honest.is_well());
+    drop((crowd, honest));
+    server.stop();
+}
+
 /// The limit falls below what is open already, so that accepting fails: who comes waits, who is there is served, and
 /// when one of them leaves the one who waits is let in.
 #[test]

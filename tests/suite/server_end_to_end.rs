@@ -1,7 +1,13 @@
 //! The server as its users see it: the real binary over loopback.
 
+#![allow(clippy::disallowed_methods, reason = "the outside of a real server is what is tested")]
+
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use blazedb::blazebinary::Value;
 use blazedb::proto::Outbox;
@@ -9,7 +15,7 @@ use blazedb::wire::message::QueryKind;
 use blazedb::wire::{CollectionName, ErrorCode};
 use uuid::Uuid;
 
-use super::server_kit::{Act, Caller, Process, body, command, record};
+use super::server_kit::{Act, Caller, PATIENCE, Process, body, command, record};
 
 fn id(number: u128) -> Uuid {
     Uuid::from_u128(number)
@@ -50,6 +56,43 @@ fn what_is_put_is_read_and_outlives_the_server() {
     check(&mut Caller::new(server.address));
     server.kill();
     check(&mut Caller::new(Process::start(&directory).address));
+}
+
+/// Whatever the operator's umask lets through; and a key that was opened to everybody is warned of.
+#[test]
+fn what_is_made_on_the_disk_is_the_owners_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("made/data");
+    let start = || Process::start_by("umask 0; exec \"$@\"", &["--data-dir", data.to_str().unwrap()]);
+    let server = start();
+    Caller::new(server.address).run(&body("things", &[Act::Insert(numbered(1, 300))])).unwrap();
+    assert!(!server.banner.iter().any(|line| line.contains("WARNING")), "{:?}", server.banner);
+    server.stop();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let mut log = 0;
+    for entry in std::fs::read_dir(data.join("main/log")).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(mode(&path), if path.is_dir() { 0o700 } else { 0o600 }, "{}", path.display());
+        log += 1;
+    }
+    assert!(log > 1, "a FORMAT and a segment");
+    for path in ["..", ".", "main", "main/log", "main/store"] {
+        assert_eq!(mode(&data.join(path)), 0o700, "{path}");
+    }
+    for path in ["FORMAT", "LOCK", "tls-key.pem", "main/store/FORMAT"] {
+        assert_eq!(mode(&data.join(path)), 0o600, "{path}");
+    }
+    std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o750)).unwrap();
+    std::fs::set_permissions(data.join("tls-key.pem"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let server = start();
+    let warnings: Vec<_> = server.banner.iter().filter(|line| line.contains("WARNING")).collect();
+    assert!(warnings.len() == 1 && warnings[0].contains("tls-key.pem"), "{:?}", server.banner);
+    assert_eq!(
+        (mode(&data), mode(&data.join("tls-key.pem"))),
+        (0o750, 0o644),
+        "they stay as they were given"
+    );
+    server.stop();
 }
 
 #[test]
@@ -119,7 +162,7 @@ fn stopping_says_goodbye_and_loses_nothing() {
     let mut deaf = Caller::new(server.address);
     deaf.flush().unwrap();
     server.signal("INT");
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    thread::sleep(Duration::from_millis(300));
     server.signal("INT");
     assert_eq!(server.wait().code(), Some(14));
 }
@@ -224,4 +267,43 @@ fn a_directory_belongs_to_one_kind_of_store() {
     // The log of a database in memory has everything.
     let server = Process::start_with(&["--data-dir", &path("memory"), "--store", "sled"]);
     assert_eq!(Caller::new(server.address).scan("things").len(), 300);
+}
+
+/// The blocks of a log's segments at which a commit begins, with the bytes of its payload (`spec/log.md`, 2).
+fn commits(log: &Path) -> Vec<u32> {
+    let mut files: Vec<_> = std::fs::read_dir(log).unwrap().map(|file| file.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "log"));
+    files.sort();
+    let blocks = files.iter().flat_map(|path| {
+        let bytes = std::fs::read(path).unwrap();
+        bytes.chunks(4096).map(|block| block[..11].to_vec()).collect::<Vec<_>>()
+    });
+    let commits = blocks.filter(|head| head.starts_with(b"BLAZE\x01\x21"));
+    commits.map(|head| u32::from_be_bytes(head[7..].try_into().unwrap())).collect()
+}
+
+/// Who waits for nothing else is vouched for by an empty commit, of 36 bytes, which the log makes when it is asked; and
+/// nothing follows that.
+#[test]
+fn a_log_that_became_idle_vouches_for_its_last_batch_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().join("data");
+    let server = Process::start(&directory);
+    let mut caller = Caller::new(server.address);
+    caller.run(&body("notes", &[Act::Insert(record(Uuid::from_u128(1), &[]))])).unwrap();
+    let log = directory.join("main/log");
+    let deadline = Instant::now() + PATIENCE;
+    let vouched = loop {
+        let found = commits(&log);
+        if found.last() == Some(&36) {
+            break found;
+        }
+        assert!(Instant::now() < deadline, "{found:?}");
+        thread::sleep(Duration::from_millis(10));
+    };
+    assert!(vouched[vouched.len() - 2] > 36, "{vouched:?}");
+    // Ten times the 40 ms after which it is asked again.
+    thread::sleep(Duration::from_millis(400));
+    assert_eq!(commits(&log), vouched);
+    server.stop();
 }

@@ -98,7 +98,9 @@ fn a_query_waits_for_its_position_and_no_longer_than_it_may() {
     let behind = |numbers| Position { seq: here.seq + numbers, ..here };
     assert_eq!(ask_at(&mut caller, here), Ok(here));
     assert_eq!(ask_at(&mut caller, Position::default()), Ok(here), "zeros stand before everything");
-    for unknown in [Position { epoch: here.epoch + 1, ..here }, Position { partition: 1, ..here }] {
+    for unknown in
+        [Position { epoch: here.epoch + 1, ..here }, Position { partition: !here.partition, ..here }]
+    {
         assert_eq!(ask_at(&mut caller, unknown), Err(ErrorCode::PositionUnknown));
     }
     let asked = Instant::now();

@@ -198,12 +198,15 @@ fn apply_one(
     }
 }
 
+/// Where an answer was taken, and the rows that are left of it.
+type Answer = (Position, VecDeque<(u64, Vec<u8>)>);
+
 /// One connection under way.
 struct Session {
     world: Arc<Mutex<World>>,
     treatment: Treatment,
     node: Uuid,
-    answers: BTreeMap<u64, VecDeque<(u64, Vec<u8>)>>,
+    answers: BTreeMap<u64, Answer>,
 }
 
 impl Session {
@@ -233,10 +236,12 @@ impl Session {
             ServerEvent::Request { id, payload, cost, .. } => {
                 server.admit(cost);
                 let Ok(Message::Query(query)) = Message::decode(3, &payload) else { panic!("no query") };
-                match self.world.lock().unwrap().answer(&query.kind) {
-                    Ok(rows) => drop(self.answers.insert(id, rows)),
+                let world = self.world.lock().unwrap();
+                match world.answer(&query.kind) {
+                    Ok(rows) => drop(self.answers.insert(id, (world.position(), rows))),
                     Err(code) => server.fail(id, &RefusalText::new(code)).unwrap(),
                 }
+                drop(world);
                 self.feed(server, id);
             }
             ServerEvent::Writable { id } => self.feed(server, id),
@@ -250,13 +255,13 @@ impl Session {
     }
 
     fn feed(&mut self, server: &mut Connection<Server>, id: u64) {
-        while let Some(rows) = self.answers.get_mut(&id) {
+        while let Some((position, rows)) = self.answers.get_mut(&id) {
             let mut frame = RowsBuilder::new();
             let fits = |(seq, bytes): &&(u64, Vec<u8>)| {
                 frame.push(Row { seq: *seq, record: FramedRecord::new(bytes).unwrap() }).is_ok()
             };
             let count = rows.iter().take_while(fits).count();
-            let (last, position) = (count == rows.len(), self.world.lock().unwrap().position());
+            let (last, position) = (count == rows.len(), *position);
             match server.respond(&QueryResponse { id, last, position, rows: frame.rows() }).unwrap() {
                 Delivery::Taken if last => drop(self.answers.remove(&id)),
                 Delivery::Taken => drop(rows.drain(..count)),

@@ -4,25 +4,24 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import { Backoff } from '../src/client/backoff.js';
+import { Client } from '../src/client/client.js';
 import { encodeValue } from '../src/encoding/record.js';
 import { Uuid } from '../src/encoding/values.js';
 import { Writer } from '../src/encoding/writer.js';
+import { numberOf } from '../src/errors.js';
 import { Connection } from '../src/wire/connection.js';
 import { Request } from '../src/wire/request.js';
-import { FrameReader, TYPE, beginFrame, endFrame } from '../src/wire/frame.js';
+import { TYPE, beginFrame, endFrame } from '../src/wire/frame.js';
 import { encodeBody } from '../src/wire/operation.js';
 import { Entry, Outbox } from '../src/wire/outbox.js';
+import { EVENT, HEARTBEAT, POSITION, ServerSide } from './played.js';
 
-const HEARTBEAT = 10000;
-const POSITION = '00000001000000000000000000000029';
-
-/** A server's side of one connection, written by hand. */
-class Peer {
+/** A server's side of one connection, in a time that the test sets. */
+class Peer extends ServerSide {
   constructor(options = {}) {
+    super((bytes, now) => this.connection.receive(bytes, now));
     this.outbox = new Outbox();
     this.ending = null;
-    this.sequence = 0;
-    this.reader = new FrameReader();
     this.connection = new Connection({
       database: 'main',
       agent: 'test/1',
@@ -36,59 +35,9 @@ class Peer {
     });
   }
 
-  send(type, write, now = 0) {
-    const out = new Writer();
-    const start = beginFrame(out, type);
-    write(out);
-    endFrame(out, start, this.sequence++);
-    this.connection.receive(out.copy(), now);
-  }
-
-  welcome({ window = 1024, frames = 1024, bytes = 4194304, requests = 64 } = {}) {
+  welcome(limits) {
     this.frames();
-    this.send(TYPE.handshake, (out) => {
-      out.u8(2);
-      out.u8(1);
-      out.u64(0);
-      out.u16(window);
-      out.u32(HEARTBEAT);
-      for (const limit of [frames, bytes, 0, 0]) out.u64(limit);
-      out.u16(requests);
-      out.u64(0);
-      out.raw(Buffer.from(POSITION, 'hex'));
-      for (const value of [Uuid.v7(), Uuid.v7(), 'test', []]) out.raw(encodeValue(value));
-    });
-    this.reader.limit = 2097152;
-    return this;
-  }
-
-  ack(number) {
-    this.send(TYPE.ack, (out) => {
-      out.u8(0);
-      out.u8(1);
-      out.u64(number);
-      out.u64(0);
-      out.raw(Buffer.from(POSITION, 'hex'));
-    });
-  }
-
-  credit(frames, bytes) {
-    this.send(TYPE.credit, (out) => {
-      out.u8(0);
-      for (const value of [0, frames, bytes]) out.u64(value);
-    });
-  }
-
-  event(id, kind) {
-    this.send(TYPE.event, (out) => {
-      out.u64(id);
-      out.u8(kind);
-      out.raw(Buffer.from(POSITION, 'hex'));
-    });
-  }
-
-  ping(nonce, now = 0) {
-    this.send(TYPE.ping, (out) => out.u64(nonce), now);
+    return super.welcome(limits);
   }
 
   put(level = 'durable') {
@@ -106,10 +55,9 @@ class Peer {
     const types = [];
     for (let bytes = this.connection.takeOutput(now); bytes !== null; bytes = this.connection.takeOutput(now)) {
       this.connection.tookBytes(bytes.length, now);
-      this.reader.push(bytes);
-      for (let frame = this.reader.next(); frame !== null; frame = this.reader.next()) {
+      for (const frame of this.read(bytes)) {
         types.push(frame.type);
-        this.last = { type: frame.type, payload: frame.payload.slice() };
+        this.last = frame;
       }
     }
     return types;
@@ -298,6 +246,28 @@ test('after its Goodbye a client says nothing and waits for its outcomes, 10 s a
   assert.notEqual(peer.ending, null);
 });
 
+test('answers, events and errors of requests that crossed its Goodbye are passed over (C-11.3)', () => {
+  const peer = new Peer().welcome();
+  const { events } = subscribe(peer);
+  peer.put();
+  peer.frames();
+  peer.connection.part(1000);
+  assert.deepEqual(peer.frames(1000), [TYPE.goodbye]);
+  // 1 was asked, 9 never was: after a Goodbye nobody keeps account of either. The window of 4 frames does not count any more.
+  for (const id of [1, 9]) {
+    for (let i = 0; i < 5; i++) peer.event(id, EVENT.heartbeat);
+    peer.answer(id);
+    peer.refuseRequest(id, numberOf('cancelled'));
+    peer.event(id, EVENT.ended);
+  }
+  assert.equal(peer.ending, null);
+  assert.deepEqual([events, peer.frames(2000)], [[], []]);
+  peer.goodbye();
+  assert.equal(peer.ending, null, 'an outcome is missing');
+  peer.ack(1);
+  assert.deepEqual([peer.ending.code, peer.ending.remote], [0, true]);
+});
+
 test('an accepted outcome is told early, once, and kept until it is durable', () => {
   const peer = new Peer().welcome();
   const told = peer.put('accepted');
@@ -326,4 +296,37 @@ test('pauses grow, are jittered, and keep to what the server advised', () => {
   assert.equal(late.next(0), 10000);
   assert.ok(new Backoff().next(3000) >= 3000);
   assert.ok(new Backoff().next(0) <= 100);
+});
+
+test('patience goes on where every welcome is followed by a refusal (C-10.3)', { timeout: 30000 }, async () => {
+  const node = Uuid.v7();
+  let attempts = 0;
+  const opener = (address, options, sink) => {
+    attempts++;
+    const server = new ServerSide((bytes) => sink.data(bytes));
+    const answer = () => {
+      server.welcome({ node });
+      server.send(TYPE.error, (out) => {
+        out.u8(0);
+        out.u64(0);
+        out.u16(502);
+        for (const value of ['full', null]) out.raw(encodeValue(value));
+      });
+    };
+    let answered = false;
+    setTimeout(() => sink.opened(), 0);
+    return {
+      send: () => {
+        if (!answered) setTimeout(answer, 0);
+        answered = true;
+      },
+      end: () => {},
+      destroy: () => {},
+    };
+  };
+  const client = new Client({ database: 'main', name: 'a stub', loopback: true }, { giveUpAfterMs: 500 }, opener);
+  await client.ended;
+  assert.equal(client.error.kind, 'unreachable');
+  assert.equal(client.error.codeName, 'disk_full');
+  assert.ok(attempts >= 2, `${attempts}`);
 });

@@ -13,6 +13,7 @@ import {
   decodeValue,
   encodeRecord,
   encodeValue,
+  stringifyTyped,
 } from '../src/node.js';
 import { compareKeys, nfc } from '../src/encoding/nfc.js';
 import { fromHex, toHex } from '../src/encoding/values.js';
@@ -57,16 +58,54 @@ test('dates keep every bit', () => {
   assert.throws(() => encodeValue(new Date(NaN)), { code: 'invalid_date' });
 });
 
-test('keys are sorted by scalars of their NFC forms, equivalent ones are one', () => {
+test('keys are sorted by scalars of their NFC forms', () => {
   assert.equal(toHex(encodeRecord({ 'e\u0301': 1, f: 2 })), toHex(encodeRecord({ f: 2, 'e\u0301': 1 })));
   assert.ok(compareKeys('f', 'e\u0301') < 0);
   assert.ok(compareKeys('\u212b', '\u00c6') < 0);
   assert.ok(compareKeys('\uff5e', '\u{1f525}') < 0);
   assert.equal(compareKeys('e\u0301', '\u00e9'), 0);
-  // The first spelling stays, the last value counts (B-4.2).
-  assert.deepEqual(decodeRecord(encodeRecord({ 'e\u0301': 1, '\u00e9': 2 })), { 'e\u0301': 2 });
   const own = decodeRecord(encodeRecord(JSON.parse('{"__proto__": {"x": 1}}')));
   assert.deepEqual(Object.keys(own), ['__proto__']);
+});
+
+test('two spellings of one key are refused, in a record and within (B-4.2)', () => {
+  const twice = { '\u00e9': 1, f: 2, 'e\u0301': 3 };
+  for (const record of [twice, { within: twice }, { within: [twice] }])
+    assert.throws(
+      () => encodeRecord(record),
+      (error) => error instanceof EncodingError && error.code === 'duplicate_key',
+    );
+});
+
+test('what would be left out of an object is refused, in a record and within; a getter is what it gives', () => {
+  const hidden = Object.defineProperty({ a: 1 }, 'hidden', { value: 2, enumerable: false });
+  const getter = Object.defineProperty({ a: 1 }, 'hidden', { get: () => 2, enumerable: false });
+  for (const odd of [{ a: 1, [Symbol('hidden')]: 2 }, hidden, getter])
+    for (const record of [odd, { within: odd }, { within: [odd] }])
+      assert.throws(
+        () => encodeRecord(record),
+        (error) => error instanceof EncodingError && error.code === 'unsupported_type' && error.message.includes('hidden'),
+      );
+  const given = {
+    get a() {
+      return 7;
+    },
+  };
+  assert.deepEqual(decodeRecord(encodeRecord(given)), { a: 7 });
+});
+
+test('a double has an exponent where J-2.6 wants one', () => {
+  const texts = [
+    [1e16, '1e16'],
+    [9999999999999998, '9999999999999998.0'],
+    [-123450000000000000, '-1.2345e17'],
+    [0.0001, '0.0001'],
+    [0.000099, '9.9e-5'],
+    [1e-5, '1e-5'],
+    [1e300, '1e300'],
+    [5e-324, '5e-324'],
+  ];
+  for (const [value, text] of texts) assert.equal(stringifyTyped(new Double(value)), text);
 });
 
 test('NFC agrees with the platform where that knows the characters', () => {

@@ -4,49 +4,47 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import threading
 import time
 import uuid
 from types import TracebackType
-from typing import (
-    Any,
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Generic,
-    Iterable,
-    List,
-    Mapping,
-    Optional,
-    Sequence,
-    Type,
-    TypeVar,
-)
+from typing import Any, AsyncIterator, Awaitable, Callable, Iterable, List, Mapping, Optional, Sequence, Type, TypeVar
 
 from . import operations
-from .client import CALL_SECONDS, CLOSE_SECONDS, DEFAULT, DEFAULT_URL
-from .driver import Driver
-from .errors import BlazeError, TimedOut, Unreachable, again
+from .errors import TimedOut, again
+from .front import (
+    CALL_SECONDS,
+    CLOSE_SECONDS,
+    CONNECT_SECONDS,
+    DEFAULT,
+    DEFAULT_URL,
+    HEARTBEAT_SECONDS,
+    Front,
+    FrontStream,
+    FrontTicket,
+    FrontWatch,
+    Options,
+    left_until,
+    limit_of,
+)
 from .operations import Batch as Operations
-from .requests import DONE, Change, Query, Request, Watch
-from .session import CONNECTED, Outcome, Pending, Session, Status
-from .target import describe, parse
+from .requests import DONE, Change, Query
+from .session import CONNECTED, Outcome, Status
 from .values import Record
 
 
 async def connect(
     url: str = DEFAULT_URL,
     *,
-    timeout: Optional[float] = 10.0,
+    timeout: Optional[float] = CONNECT_SECONDS,
     call_timeout: Optional[float] = CALL_SECONDS,
     compress: bool = False,
-    heartbeat: float = 15.0,
+    heartbeat: float = HEARTBEAT_SECONDS,
     give_up: Optional[float] = None,
     tls: Optional[ssl.SSLContext] = None,
     on_status: Callable[[Status], Any] = lambda status: None,
 ) -> Client:
     """Connects, and returns when the server said Welcome; the arguments are those of blazedb.connect."""
-    client = Client(url, call_timeout, compress, heartbeat, give_up, tls, on_status)
+    client = Client(url, Options(call_timeout, compress, heartbeat, give_up, tls, on_status))
     try:
         await client.wait_connected(timeout)
     except BaseException:
@@ -55,43 +53,12 @@ async def connect(
     return client
 
 
-class Client:
+class Client(Front):
     """See ``connect``. It belongs to the event loop in which it was made."""
 
-    def __init__(
-        self,
-        url: str,
-        call_timeout: Optional[float],
-        compress: bool,
-        heartbeat: float,
-        give_up: Optional[float],
-        tls: Optional[ssl.SSLContext],
-        on_status: Callable[[Status], Any],
-    ) -> None:
-        self._target = parse(url)
-        self._lock = threading.RLock()
-        self._call_timeout = call_timeout
-        self._session = Session(
-            self._target.database,
-            heartbeat_ms=int(heartbeat * 1000),
-            compress=compress,
-            give_up=give_up,
-            on_status=on_status,
-            now=time.monotonic(),
-        )
-        self._driver = Driver(self._session, self._target, self._lock, tls, threaded=False)
-        self._session.wake = self._driver.wake
+    def __init__(self, url: str, options: Options) -> None:
+        super().__init__(url, options, threaded=False)
         self._driver.start(asyncio.get_running_loop())
-
-    @property
-    def status(self) -> Status:
-        """Whether there is a connection, and if not, why and what comes next."""
-        return self._session.status
-
-    @property
-    def node(self) -> Optional[uuid.UUID]:
-        """The identity under which operations are numbered; None before the first Welcome."""
-        return self._session.node
 
     async def wait_connected(self, timeout: Optional[float] = DEFAULT) -> None:
         """Returns when there is a connection."""
@@ -100,9 +67,7 @@ class Client:
             if self._session.ended:
                 raise again(self._session.status.error)
             if not await _passed(self._session.on_change, limit):
-                error = self._session.status.error
-                why = f": {error}" if error else ""
-                raise Unreachable(f"no connection to {describe(self._target)} in time{why}")
+                raise self._unconnected()
 
     async def close(self, timeout: Optional[float] = CLOSE_SECONDS) -> None:
         """Ends orderly; what is not told after ``timeout`` gets the error Ended."""
@@ -181,7 +146,10 @@ class Client:
         return Ticket(self, self._session.submit(body))
 
     async def _commit(self, batch: Operations, timeout: Optional[float]) -> Outcome:
-        return await _commit(self, batch, timeout)
+        """Hands in and waits, both within the one time."""
+        limit = self._until(timeout)
+        ticket = await self.submit(batch, timeout=timeout)
+        return await ticket.result(left_until(limit))
 
     # ---- reading ----
 
@@ -221,51 +189,28 @@ class Client:
     ) -> WatchStream:
         """Changes as they happen, each once and in order, over lost connections too; ``timeout`` is for each step."""
         stream = WatchStream(self, operations.watch_request(collection, start, mode), timeout)
-        self._session.ask(stream._request)
+        self._ask(stream._request)
         return stream
 
     def _stream(self, query: Query, timeout: Optional[float]) -> Stream[Record]:
-        stream: Stream[Record] = Stream(self, query, self._call_timeout if timeout is DEFAULT else timeout)
-        self._session.ask(query)
+        stream: Stream[Record] = Stream(self, query, self._timeout(timeout))
+        self._ask(query)
         return stream
 
-    def _until(self, timeout: Optional[float]) -> Optional[float]:
-        seconds = self._call_timeout if timeout is DEFAULT else timeout
-        return None if seconds is None else time.monotonic() + seconds
 
-
-class Ticket:
+class Ticket(FrontTicket[Client]):
     """An operation that was handed in. It can be awaited."""
 
-    __slots__ = ("_client", "_pending")
-
-    def __init__(self, client: Client, pending: Pending) -> None:
-        self._client = client
-        self._pending = pending
-
-    @property
-    def done(self) -> bool:
-        """Whether the outcome is known."""
-        return self._pending.done
+    __slots__ = ()
 
     async def result(self, timeout: Optional[float] = DEFAULT) -> Outcome:
         """The outcome once it is durable. TimedOut says whether it may still take effect: its ``pending`` is this ticket."""
-        pending = self._pending
-        if not pending.done and not await _passed(pending.on_done, self._client._until(timeout)):
-            if self.withdraw():
-                raise TimedOut("not sent in time, and taken back: it had no effect")
-            if not pending.done:
-                raise TimedOut("sent, but not known to be durable in time: it may still take effect; wait for .pending", self)
-        if pending.outcome is None:
-            raise again(pending.error)
-        return pending.outcome
+        if not self._pending.done and not await _passed(self._pending.on_done, self._client._until(timeout)):
+            self._late()
+        return self._outcome()
 
     def __await__(self) -> Any:
         return self.result().__await__()
-
-    def withdraw(self) -> bool:
-        """Takes the operation back if it was never sent: True, and it had no effect. Otherwise its outcome will come."""
-        return self._client._session.withdraw(self._pending)
 
 
 class Batch(Operations):
@@ -277,7 +222,7 @@ class Batch(Operations):
 
     async def commit(self, timeout: Optional[float] = DEFAULT) -> Outcome:
         """Sends the batch and returns when it is durable."""
-        return await _commit(self._client, self, timeout)
+        return await self._client._commit(self, timeout)
 
     async def submit(self, timeout: Optional[float] = DEFAULT) -> Ticket:
         """Sends the batch without waiting for its outcome."""
@@ -294,13 +239,8 @@ class Batch(Operations):
 Item = TypeVar("Item")
 
 
-class Stream(AsyncIterator[Item], Generic[Item]):
+class Stream(FrontStream[Client], AsyncIterator[Item]):
     """What a request tells, item by item. ``close`` (or leaving an ``async with``, or dropping it) cancels what is left."""
-
-    def __init__(self, client: Client, request: Request, timeout: Optional[float]) -> None:
-        self._client = client
-        self._request = request
-        self._timeout = timeout
 
     def __aiter__(self) -> Stream[Item]:
         return self
@@ -310,7 +250,7 @@ class Stream(AsyncIterator[Item], Generic[Item]):
 
     async def next(self, timeout: Optional[float] = None) -> Item:
         """The next item; TimedOut after ``timeout`` seconds, and it can be asked for again."""
-        limit = None if timeout is None else time.monotonic() + timeout
+        limit = limit_of(timeout)
         while True:
             item = self._poll()
             if item is DONE:
@@ -320,45 +260,15 @@ class Stream(AsyncIterator[Item], Generic[Item]):
             if not await _passed(self._request.on_progress, limit):
                 raise TimedOut("nothing came in time")
 
-    def _poll(self) -> Any:
-        try:
-            return self._request.poll()
-        except BlazeError as error:
-            if error is self._request.error:
-                raise again(error) from None
-            raise
-
-    def close(self) -> None:
-        """Cancels what is left."""
-        self._client._session.cancel(self._request)
-
     async def __aenter__(self) -> Stream[Item]:
         return self
 
     async def __aexit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:
         self.close()
 
-    def __del__(self) -> None:
-        if not self._request.over and self._request.session is not None:
-            self._client._session.forget(self._request)
 
-
-class WatchStream(Stream[Change]):
+class WatchStream(FrontWatch[Client], Stream[Change]):
     """The changes that a watch tells."""
-
-    _request: Watch
-
-    @property
-    def position(self) -> Optional[bytes]:
-        """Where to start another watch that goes on after the last change that this one handed on."""
-        return self._request.position
-
-
-async def _commit(client: Client, batch: Operations, timeout: Optional[float]) -> Outcome:
-    """Hands in and waits, both within the one time."""
-    limit = client._until(timeout)
-    ticket = await client.submit(batch, timeout=timeout)
-    return await ticket.result(None if limit is None else max(0.0, limit - time.monotonic()))
 
 
 async def _passed(register: Callable[[Callable[[], Any]], Any], limit: Optional[float]) -> bool:
@@ -366,11 +276,8 @@ async def _passed(register: Callable[[Callable[[], Any]], Any], limit: Optional[
     future = asyncio.get_running_loop().create_future()
     register(lambda: None if future.done() else future.set_result(None))
     waiting: Awaitable[None] = future
-    if limit is None:
-        await waiting
-        return True
     try:
-        await asyncio.wait_for(waiting, max(0.0, limit - time.monotonic()))
+        await asyncio.wait_for(waiting, left_until(limit))
     except asyncio.TimeoutError:
         return False
     return True

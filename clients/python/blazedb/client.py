@@ -11,20 +11,26 @@ from types import TracebackType
 from typing import Any, Callable, Iterable, Iterator, List, Mapping, Optional, Sequence, Type, TypeVar
 
 from . import operations
-from .driver import Driver
-from .errors import BlazeError, TimedOut, Unreachable, again
+from .errors import TimedOut, again
+from .front import (
+    CALL_SECONDS,
+    CLOSE_SECONDS,
+    CONNECT_SECONDS,
+    DEFAULT,
+    DEFAULT_URL,
+    HEARTBEAT_SECONDS,
+    Front,
+    FrontStream,
+    FrontTicket,
+    FrontWatch,
+    Options,
+    left_until,
+    limit_of,
+)
 from .operations import Batch as Operations
-from .requests import DONE, Change, Query, Request, Watch
-from .session import CONNECTED, Outcome, Pending, Session, Status
-from .target import describe, parse
+from .requests import DONE, Change, Query
+from .session import CONNECTED, Outcome, Status
 from .values import Record
-
-DEFAULT_URL = "blaze://127.0.0.1:25293/main"
-# How long a call waits by default: longer than a server's restart, shorter than patience.
-CALL_SECONDS = 30.0
-CLOSE_SECONDS = 10.0
-# "No timeout given", where None says "for ever".
-DEFAULT: Any = object()
 
 T = TypeVar("T", bound="Client")
 
@@ -32,10 +38,10 @@ T = TypeVar("T", bound="Client")
 def connect(
     url: str = DEFAULT_URL,
     *,
-    timeout: Optional[float] = 10.0,
+    timeout: Optional[float] = CONNECT_SECONDS,
     call_timeout: Optional[float] = CALL_SECONDS,
     compress: bool = False,
-    heartbeat: float = 15.0,
+    heartbeat: float = HEARTBEAT_SECONDS,
     give_up: Optional[float] = None,
     tls: Optional[ssl.SSLContext] = None,
     on_status: Callable[[Status], Any] = lambda status: None,
@@ -47,7 +53,7 @@ def connect(
     client ends (None: for ever). ``tls``: a context of your own, with your own authority, say. ``on_status`` is
     called with each Status, in the client's thread: it must return soon and make no calls.
     """
-    client = Client(url, call_timeout, compress, heartbeat, give_up, tls, on_status)
+    client = Client(url, Options(call_timeout, compress, heartbeat, give_up, tls, on_status))
     try:
         client.wait_connected(timeout)
     except BaseException:
@@ -56,32 +62,11 @@ def connect(
     return client
 
 
-class Client:
+class Client(Front):
     """See ``connect``. Its methods may be called from any thread."""
 
-    def __init__(
-        self,
-        url: str,
-        call_timeout: Optional[float],
-        compress: bool,
-        heartbeat: float,
-        give_up: Optional[float],
-        tls: Optional[ssl.SSLContext],
-        on_status: Callable[[Status], Any],
-    ) -> None:
-        self._target = parse(url)
-        self._lock = threading.RLock()
-        self._call_timeout = call_timeout
-        self._session = Session(
-            self._target.database,
-            heartbeat_ms=int(heartbeat * 1000),
-            compress=compress,
-            give_up=give_up,
-            on_status=on_status,
-            now=time.monotonic(),
-        )
-        self._driver = Driver(self._session, self._target, self._lock, tls, threaded=True)
-        self._session.wake = self._driver.wake
+    def __init__(self, url: str, options: Options) -> None:
+        super().__init__(url, options, threaded=True)
         self._thread = threading.Thread(target=self._run, name="blazedb", daemon=True)
         self._thread.start()
 
@@ -94,16 +79,6 @@ class Client:
         await self._driver.stopped()
 
     # ---- the connection ----
-
-    @property
-    def status(self) -> Status:
-        """Whether there is a connection, and if not, why and what comes next."""
-        return self._session.status
-
-    @property
-    def node(self) -> Optional[uuid.UUID]:
-        """The identity under which operations are numbered; None before the first Welcome."""
-        return self._session.node
 
     def wait_connected(self, timeout: Optional[float] = DEFAULT) -> None:
         """Returns when there is a connection."""
@@ -118,8 +93,7 @@ class Client:
                 gate = _gate()
                 self._session.on_change(gate.release)
             if not _passed(gate, limit):
-                why = f": {status.error}" if status.error else ""
-                raise Unreachable(f"no connection to {describe(self._target)} in time{why}")
+                raise self._unconnected()
 
     def close(self, timeout: Optional[float] = CLOSE_SECONDS) -> None:
         """Ends orderly: watches and scans end, what was handed in is told, and both sides say Goodbye.
@@ -208,7 +182,9 @@ class Client:
                 raise TimedOut("the outbox stayed full: nothing was handed in")
 
     def _commit(self, batch: Operations, timeout: Optional[float]) -> Outcome:
-        return _commit(self, batch, timeout)
+        """Hands in and waits, both within the one time."""
+        limit = self._until(timeout)
+        return self.submit(batch, timeout=timeout).result(left_until(limit))
 
     # ---- reading ----
 
@@ -259,64 +235,30 @@ class Client:
         changes, or the 'latest' image of each record, for who may fall behind.
         """
         stream = WatchStream(self, operations.watch_request(collection, start, mode), timeout)
-        with self._lock:
-            self._session.ask(stream._request)
+        self._ask(stream._request)
         return stream
 
     def _stream(self, query: Query, timeout: Optional[float]) -> Stream[Record]:
         stream: Stream[Record] = Stream(self, query, self._timeout(timeout))
-        with self._lock:
-            self._session.ask(query)
+        self._ask(query)
         return stream
 
-    # ---- waiting ----
 
-    def _timeout(self, timeout: Optional[float]) -> Optional[float]:
-        return self._call_timeout if timeout is DEFAULT else timeout
-
-    def _until(self, timeout: Optional[float]) -> Optional[float]:
-        seconds = self._timeout(timeout)
-        return None if seconds is None else time.monotonic() + seconds
-
-
-class Ticket:
+class Ticket(FrontTicket[Client]):
     """An operation that was handed in."""
 
-    __slots__ = ("_client", "_pending")
-
-    def __init__(self, client: Client, pending: Pending) -> None:
-        self._client = client
-        self._pending = pending
-
-    @property
-    def done(self) -> bool:
-        """Whether the outcome is known."""
-        return self._pending.done
+    __slots__ = ()
 
     def result(self, timeout: Optional[float] = DEFAULT) -> Outcome:
         """The outcome once it is durable. TimedOut says whether it may still take effect: its ``pending`` is this ticket."""
-        pending = self._pending
-        if not pending.done:
+        if not self._pending.done:
             limit = self._client._until(timeout)
             gate = _gate()
             with self._client._lock:
-                pending.on_done(gate.release)
-            if not _passed(gate, limit) and not pending.done:
+                self._pending.on_done(gate.release)
+            if not _passed(gate, limit):
                 self._late()
-        if pending.outcome is None:
-            raise again(pending.error)
-        return pending.outcome
-
-    def withdraw(self) -> bool:
-        """Takes the operation back if it was never sent: True, and it had no effect. Otherwise its outcome will come."""
-        with self._client._lock:
-            return self._client._session.withdraw(self._pending)
-
-    def _late(self) -> None:
-        if self.withdraw():
-            raise TimedOut("not sent in time, and taken back: it had no effect")
-        if not self._pending.done:
-            raise TimedOut("sent, but not known to be durable in time: it may still take effect; wait for .pending", self)
+        return self._outcome()
 
 
 class Batch(Operations):
@@ -328,7 +270,7 @@ class Batch(Operations):
 
     def commit(self, timeout: Optional[float] = DEFAULT) -> Outcome:
         """Sends the batch and returns when it is durable."""
-        return _commit(self._client, self, timeout)
+        return self._client._commit(self, timeout)
 
     def submit(self, timeout: Optional[float] = DEFAULT) -> Ticket:
         """Sends the batch without waiting for its outcome."""
@@ -345,13 +287,8 @@ class Batch(Operations):
 Item = TypeVar("Item")
 
 
-class Stream(Iterator[Item]):
+class Stream(FrontStream[Client], Iterator[Item]):
     """What a request tells, item by item. ``close`` (or leaving a ``with``, or dropping it) cancels what is left."""
-
-    def __init__(self, client: Client, request: Request, timeout: Optional[float]) -> None:
-        self._client = client
-        self._request = request
-        self._timeout = timeout
 
     def __iter__(self) -> Stream[Item]:
         return self
@@ -361,7 +298,7 @@ class Stream(Iterator[Item]):
 
     def next(self, timeout: Optional[float] = None) -> Item:
         """The next item; TimedOut after ``timeout`` seconds, and it can be asked for again."""
-        limit = None if timeout is None else time.monotonic() + timeout
+        limit = limit_of(timeout)
         while True:
             with self._client._lock:
                 item = self._poll()
@@ -375,47 +312,15 @@ class Stream(Iterator[Item]):
             if not _passed(gate, limit):
                 raise TimedOut("nothing came in time")
 
-    def _poll(self) -> Any:
-        try:
-            return self._request.poll()
-        except BlazeError as error:
-            if error is self._request.error:
-                raise again(error) from None
-            raise
-
-    def close(self) -> None:
-        """Cancels what is left."""
-        with self._client._lock:
-            self._client._session.cancel(self._request)
-
     def __enter__(self) -> Stream[Item]:
         return self
 
     def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:
         self.close()
 
-    def __del__(self) -> None:
-        # The collector may call this anywhere, in the midst of a session's work too: the session does it later.
-        if not self._request.over and self._request.session is not None:
-            self._client._session.forget(self._request)
 
-
-class WatchStream(Stream[Change]):
+class WatchStream(FrontWatch[Client], Stream[Change]):
     """The changes that a watch tells."""
-
-    _request: Watch
-
-    @property
-    def position(self) -> Optional[bytes]:
-        """Where to start another watch that goes on after the last change that this one handed on."""
-        return self._request.position
-
-
-def _commit(client: Client, batch: Operations, timeout: Optional[float]) -> Outcome:
-    """Hands in and waits, both within the one time."""
-    limit = client._until(timeout)
-    ticket = client.submit(batch, timeout=timeout)
-    return ticket.result(None if limit is None else max(0.0, limit - time.monotonic()))
 
 
 def _gate() -> threading.Lock:
@@ -426,6 +331,5 @@ def _gate() -> threading.Lock:
 
 
 def _passed(gate: threading.Lock, limit: Optional[float]) -> bool:
-    if limit is None:
-        return gate.acquire()
-    return gate.acquire(timeout=max(0.0, limit - time.monotonic()))
+    left = left_until(limit)
+    return gate.acquire() if left is None else gate.acquire(timeout=left)

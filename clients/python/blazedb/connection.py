@@ -15,11 +15,11 @@ import struct
 import zlib
 from typing import Any, Callable, Dict, List, Optional, Union
 
-from . import frames, lz4, messages
+from . import encoding, frames, lz4, messages
 from .credit import Account
 from .errors import CODES, NUMBERS, BlazeError, Malformed
 from .happenings import Acked, Answer, End, Failed, Happening, Notice, Refusal, Told, Welcomed
-from .payload import Fault
+from .values import Record
 
 HANDSHAKE_SECONDS = 5.0
 DRAIN_SECONDS = 10.0
@@ -34,6 +34,10 @@ _PASSED_OVER = (NUMBERS["unknown_message_type"], NUMBERS["not_supported"])
 _FROM_CLIENTS = frozenset(
     (messages.OPERATION, messages.QUERY, messages.SUBSCRIBE, messages.UNSUBSCRIBE, messages.CANCEL)
 )
+# The types of the table, those that are free of control budget, and those without a payload.
+_DEFINED = frozenset((*range(messages.HANDSHAKE, messages.ERROR + 1), *range(messages.EVENT, messages.CANCEL + 1)))
+_PAID = frozenset((messages.HANDSHAKE, messages.QUERY_RESPONSE, messages.EVENT))
+_RESERVED = frozenset((messages.TELEMETRY, messages.AUTH))
 _HEADER = struct.Struct(">5sBBII")
 _U32 = struct.Struct(">I")
 _OPERATION_HEAD = struct.Struct(">QB")
@@ -76,6 +80,8 @@ class Connection:
         self._refused: Dict[int, messages.Error] = {}
         self._requests: Dict[int, Account] = {}
         self._last_request = 0
+        # What was published at the last that this connection told of all of it (spec L-6.3).
+        self.published = b""
         # Control output is state (C-8.3).
         self._credits: Dict[int, None] = {}
         self._stops: Dict[int, int] = {}
@@ -300,11 +306,21 @@ class Connection:
     # ---- frames in ----
 
     def _frame(self, frame: frames.Frame, now: float, happened: List[Happening]) -> None:
+        """Judges a frame in the order of spec P-2.11 to P-2.15."""
         if self._peer_sequence is not None and frame.sequence != (self._peer_sequence + 1) % frames.SEQUENCES:
             raise _violation("sequence_gap", f"sequence {frame.sequence} follows {self._peer_sequence}")
         self._peer_sequence = frame.sequence
-        payload = self._plain(frame)
         kind = frame.type
+        self._check_flags(kind, frame.flags)
+        if kind not in _DEFINED:
+            if self.welcome is None or self._heard_goodbye is not None:
+                raise _violation("unexpected_message", f"type {kind:02x} may not come here")
+            self._budget(now)
+            self._pass_over("unknown_message_type", kind)
+            return
+        if kind not in _PAID:
+            self._budget(now)
+        payload = lz4.decompress_payload(frame.payload) if frame.flags & frames.COMPRESSED else frame.payload
         if kind in _FROM_CLIENTS:
             raise _violation("unexpected_message", f"a server does not send type {kind:02x}")
         if self.welcome is None:
@@ -312,34 +328,27 @@ class Connection:
                 raise _violation("unexpected_message", f"type {kind:02x} came before the Welcome")
         elif kind == messages.HANDSHAKE:
             raise _violation("unexpected_message", "a second Handshake")
-        elif kind not in (messages.QUERY_RESPONSE, messages.EVENT):
-            self._budget(now)
         if self._heard_goodbye is not None and kind not in (messages.ACK, messages.ERROR):
             raise _violation("unexpected_message", f"type {kind:02x} came after the Goodbye")
-        try:
-            message = messages.decode(kind, payload)
-        except Fault as fault:
-            if fault.rule not in ("unknown_message_type", "not_supported"):
-                raise
-            self._pass_over(fault, kind)
+        if kind in _RESERVED:
+            self._pass_over("not_supported", kind)
             return
+        message = messages.decode(kind, payload)
         _HANDLERS[kind](self, message, frames.OVERHEAD + len(payload), now, happened)
 
-    def _plain(self, frame: frames.Frame) -> bytes:
-        wants_ack = bool(frame.flags & frames.REQUIRES_ACK)
-        # Spec P-2.6: on every Operation, as it may be on Telemetry, and nowhere else.
-        if frame.flags & frames.ENCRYPTED or (frame.type != messages.TELEMETRY and wants_ack != (frame.type == messages.OPERATION)):
-            raise _violation("unexpected_flag", f"flags {frame.flags:02x} on type {frame.type:02x}")
-        if not frame.flags & frames.COMPRESSED:
-            return frame.payload
-        if frame.type == messages.HANDSHAKE or not self._lz4:
-            raise _violation("unexpected_flag", f"a compressed frame of type {frame.type:02x}")
-        return lz4.decompress_payload(frame.payload)
+    def _check_flags(self, kind: int, flags: int) -> None:
+        """Spec P-2.6, of types that are not known too (P-2.12)."""
+        wants_ack = bool(flags & frames.REQUIRES_ACK)
+        # On every Operation, as it may be on Telemetry, and nowhere else.
+        if flags & frames.ENCRYPTED or (kind != messages.TELEMETRY and wants_ack != (kind == messages.OPERATION)):
+            raise _violation("unexpected_flag", f"flags {flags:02x} on type {kind:02x}")
+        if flags & frames.COMPRESSED and (kind == messages.HANDSHAKE or not self._lz4):
+            raise _violation("unexpected_flag", f"a compressed frame of type {kind:02x}")
 
-    def _pass_over(self, fault: Fault, kind: int) -> None:
+    def _pass_over(self, rule: str, kind: int) -> None:
         """Spec P-2.7, P-2.8: told, and nothing more. After its Goodbye a client tells nothing."""
         if not self._said_goodbye:
-            self._notice = messages.Error(messages.SCOPE_CONNECTION, 0, NUMBERS[fault.rule], f"type {kind:02x}", None)
+            self._notice = messages.Error(messages.SCOPE_CONNECTION, 0, NUMBERS[rule], f"type {kind:02x}", None)
 
     def _on_handshake(self, message: Any, cost: int, now: float, happened: List[Happening]) -> None:
         if not isinstance(message, messages.Welcome):
@@ -351,6 +360,7 @@ class Connection:
         if self.state is not State.WAITING:
             return
         self.state = State.RUNNING
+        self.published = message.position
         self._limit = (message.work_frames, message.work_bytes)
         self._telemetry = (message.telemetry_frames, message.telemetry_bytes)
         happened.append(Welcomed(message))
@@ -371,6 +381,7 @@ class Connection:
 
     def _on_ack(self, ack: messages.Ack, cost: int, now: float, happened: List[Happening]) -> None:
         least = max(self._acked[ack.level], self._durable)
+        least = max(least, self.hello.oldest_unacked)
         if ack.lane != messages.LANE_WORK or not least <= ack.number <= self._last_sent:
             raise _violation("impossible_ack", f"an Ack of {ack.number}, of {self._last_sent} sent")
         self._acked[ack.level] = ack.number
@@ -379,6 +390,7 @@ class Connection:
             for number in [number for number in self._refused if number <= ack.number]:
                 happened.append(Refusal(number, self._refused.pop(number)))
             self._durable = ack.number
+            self.published = ack.position
         happened.append(Acked(ack.level, ack.number, ack.position))
 
     def _on_error(self, error: messages.Error, cost: int, now: float, happened: List[Happening]) -> None:
@@ -418,7 +430,8 @@ class Connection:
             del self._requests[response.id]
             self._forget(response.id)
         if not account.stopping:
-            happened.append(Answer(response.id, response, cost))
+            records = [_record(row.record, row.seq) for row in response.rows]
+            happened.append(Answer(response.id, response, cost, records))
 
     def _on_event(self, event: messages.Event, cost: int, now: float, happened: List[Happening]) -> None:
         if event.kind == messages.ENDED:
@@ -437,7 +450,8 @@ class Connection:
             del self._requests[event.id]
             self._forget(event.id)
         if not account.stopping:
-            happened.append(Told(event.id, event, cost))
+            records = [None if change.record is None else _record(change.record, change.seq) for change in event.changes]
+            happened.append(Told(event.id, event, cost, records))
 
     def _account(self, request: int, query: bool, cost: int) -> Optional[Account]:
         """The account of a request whose frame came, charged; None where the frame crossed our Goodbye."""
@@ -563,6 +577,16 @@ class Connection:
 def _advised(error: messages.Error) -> int:
     value = (error.detail or {}).get("retry_after_ms", 0)
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
+def _record(data: bytes, version: int) -> Record:
+    """Spec P-3.8: a server sends canonical records alone."""
+    try:
+        record = encoding.decode(data)
+    except Malformed as fault:
+        raise _violation("invalid_value", f"a record is not canonical: {fault.message}") from None
+    record.version = version
+    return record
 
 
 def _violation(name: str, message: str) -> Violation:

@@ -95,7 +95,7 @@ def _ordered(record: Mapping[str, Any]) -> Tuple[Tuple[str, bytes], ...]:
     names = tuple(record)
     shape = _SHAPES.get(names)
     if shape is None:
-        shape = tuple((key, _FIELD_BYTES.get(key) or b"\xff" + raw) for key, raw in _sorted_keys(names))
+        shape = tuple((key, _FIELD_BYTES.get(key) or b"\xff" + raw) for key, raw in sorted_keys(names))
         if len(names) <= _MAX_SHAPE_KEYS and all(len(name) <= _MAX_SHAPE_KEY_LENGTH for name in names):
             if len(_SHAPES) >= _MAX_SHAPES:
                 _SHAPES.clear()
@@ -103,7 +103,7 @@ def _ordered(record: Mapping[str, Any]) -> Tuple[Tuple[str, bytes], ...]:
     return shape
 
 
-def _sorted_keys(names: Tuple[str, ...]) -> List[Tuple[str, bytes]]:
+def sorted_keys(names: Tuple[str, ...]) -> List[Tuple[str, bytes]]:
     """Keys in the order of their NFC forms (spec B-4.1), each with its length and UTF-8. Scalars sort as their UTF-8."""
     if len(names) > MAX_ENTRIES:
         raise InputError(f"a record or dict has at most {MAX_ENTRIES} entries, this one has {len(names)}")
@@ -201,7 +201,7 @@ def _write_dict(value: Mapping[str, Any], out: List[bytes], depth: int) -> None:
     if not value:
         out.append(b"\x19")
         return
-    keys = _sorted_keys(tuple(value))
+    keys = sorted_keys(tuple(value))
     out.append(_TAGGED_U16.pack(0x09, len(keys)))
     for key, raw in keys:
         out.append(raw)

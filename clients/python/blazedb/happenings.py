@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Union
+from typing import List, NamedTuple, Optional, Union
 
 from . import messages
+from .values import Record
 
 
 class Welcomed(NamedTuple):
@@ -25,19 +26,21 @@ class Acked(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """A frame of a query's answer. Whoever consumed it says so by ``admit`` with its cost."""
+    """A frame of a query's answer, and the record of each row. Whoever consumed it says so by ``admit`` with its cost."""
 
     request: int
     response: messages.QueryResponse
     cost: int
+    records: List[Record]
 
 
 class Told(NamedTuple):
-    """An event of a subscription, to be admitted like an Answer."""
+    """An event of a subscription, to be admitted like an Answer; of each change its record, None where it has none."""
 
     request: int
     event: messages.Event
     cost: int
+    records: List[Optional[Record]]
 
 
 class Failed(NamedTuple):

@@ -6,8 +6,8 @@ import uuid
 from collections import deque
 from typing import Any, Callable, Deque, NamedTuple, Optional, Sequence, Tuple, Union
 
-from . import encoding, messages
-from .errors import NUMBERS, BlazeError, Cancelled, Interrupted, Malformed, WatchReset
+from . import messages
+from .errors import NUMBERS, BlazeError, Cancelled, Interrupted, WatchReset
 from .values import Record
 
 # How much of an answer or of events may be under way and unread: some frames of 32 KiB, and many small ones.
@@ -56,10 +56,10 @@ class Request:
         """The next item, DONE, or None while there is none; raises what ended the request."""
         raise NotImplementedError
 
-    def answered(self, response: messages.QueryResponse, cost: int) -> None:
+    def answered(self, response: messages.QueryResponse, cost: int, records: Sequence[Record]) -> None:
         raise NotImplementedError
 
-    def told(self, event: messages.Event, cost: int) -> bool:
+    def told(self, event: messages.Event, cost: int, records: Sequence[Optional[Record]]) -> bool:
         raise NotImplementedError
 
     def lost(self) -> bool:
@@ -76,16 +76,6 @@ class Request:
 
     def sent(self, connection: Any, wire_id: int) -> None:
         self.connection, self.wire_id = connection, wire_id
-
-    def _decode(self, data: bytes, version: int) -> Record:
-        """A record to hand on. One that is not canonical ends this request alone: it would come again with each other one."""
-        try:
-            record = encoding.decode(data)
-        except Malformed as fault:
-            self.session.cancel(self, fault)
-            raise
-        record.version = version
-        return record
 
     def end(self, error: Optional[BlazeError]) -> None:
         """Nothing comes any more, but for what waits to be polled."""
@@ -111,15 +101,15 @@ class Query(Request):
         super().__init__()
         self.query = query
         self.gathers = gathers
-        self._frames: Deque[Tuple[Sequence[messages.Row], int, Any, int]] = deque()
+        self._frames: Deque[Tuple[Sequence[Record], int, Any, int]] = deque()
         self._row = 0
         self._handed_on = False
 
     def message(self, wire_id: int) -> messages.Query:
         return self.query._replace(id=wire_id, frames=WINDOW_FRAMES, bytes=WINDOW_BYTES)
 
-    def answered(self, response: messages.QueryResponse, cost: int) -> None:
-        self._frames.append((response.rows, cost, self.connection, self.wire_id))
+    def answered(self, response: messages.QueryResponse, cost: int, records: Sequence[Record]) -> None:
+        self._frames.append((records, cost, self.connection, self.wire_id))
         if response.last:
             self.end(None)
         elif self.gathers:
@@ -131,12 +121,11 @@ class Query(Request):
         if self.gathers and not self.over:
             return None
         while self._frames:
-            rows, cost, connection, wire_id = self._frames[0]
-            if self._row < len(rows):
-                row = rows[self._row]
+            records, cost, connection, wire_id = self._frames[0]
+            if self._row < len(records):
                 self._row += 1
                 self._handed_on = True
-                return self._decode(row.record, row.seq)
+                return records[self._row - 1]
             self._frames.popleft()
             self._row = 0
             if not self.gathers:
@@ -170,28 +159,34 @@ class Watch(Request):
         # The position up to which events came, and the one up to which they were handed on.
         self._reached = after
         self.position = after
+        # Spec L-6.3: what was published before a watch from now was asked for, until it is told where it began.
+        self._began_after: Optional[bytes] = None
         # Spec L-6.1: a snapshot that was not finished is gone on from in mode latest.
         self._snapshot_open = mode == messages.MODE_ALL and start == messages.START_SNAPSHOT
         self._wire_mode = mode
-        self._events: Deque[Tuple[messages.Event, int, Any, int]] = deque()
+        self._events: Deque[Tuple[messages.Event, Sequence[Optional[Record]], int, Any, int]] = deque()
         self._change = 0
         self._unread = 0
 
     def message(self, wire_id: int) -> messages.Subscribe:
         self._wire_mode = messages.MODE_LATEST if self._snapshot_open and self._reached is not None else self.mode
-        start = self.start if self._reached is None else messages.START_AFTER
-        return messages.Subscribe(
-            wire_id, WINDOW_FRAMES, WINDOW_BYTES, self._wire_mode, start, self.collection, self._reached
-        )
+        after = self._began_after if self._reached is None else self._reached
+        start = self.start if after is None else messages.START_AFTER
+        return messages.Subscribe(wire_id, WINDOW_FRAMES, WINDOW_BYTES, self._wire_mode, start, self.collection, after)
 
-    def told(self, event: messages.Event, cost: int) -> bool:
+    def sent(self, connection: Any, wire_id: int) -> None:
+        super().sent(connection, wire_id)
+        if self.start == messages.START_NOW and self._began_after is None:
+            self._began_after = connection.published
+
+    def told(self, event: messages.Event, cost: int, records: Sequence[Optional[Record]]) -> bool:
         """Takes an event; True if the subscription is to be asked anew, after it."""
         if event.kind == messages.RESET:
             code = event.code
             self.end(WatchReset("the watch cannot go on from where it was", code, event.oldest))
             return False
         self._reached = event.position
-        self._events.append((event, cost, self.connection, self.wire_id))
+        self._events.append((event, records, cost, self.connection, self.wire_id))
         self._unread += cost
         again = False
         if event.kind == messages.CAUGHT_UP:
@@ -202,11 +197,10 @@ class Watch(Request):
 
     def poll(self) -> Any:
         while self._events:
-            event, cost, connection, wire_id = self._events[0]
+            event, records, cost, connection, wire_id = self._events[0]
             if self._change < len(event.changes):
-                change = event.changes[self._change]
                 self._change += 1
-                told = self._tell(event, change)
+                told = self._tell(event, records[self._change - 1])
                 if self._change == len(event.changes):
                     self._consumed(cost, connection, wire_id)
                 return told
@@ -220,15 +214,13 @@ class Watch(Request):
             raise self.error
         return None
 
-    def _tell(self, event: messages.Event, change: messages.Change) -> Change:
+    def _tell(self, event: messages.Event, record: Optional[Record]) -> Change:
+        change = event.changes[self._change - 1]
         if self._change == len(event.changes):
             position = event.position
         else:
             # Spec L-1.3: the position behind a change.
             position = event.position[:8] + change.seq.to_bytes(8, "big")
-        record = None
-        if change.record is not None:
-            record = self._decode(change.record, change.seq)
         self.position = position
         kind = ("", "put", "delete", "dropped")[change.kind]
         identity = change.id if record is None else record.get("id")

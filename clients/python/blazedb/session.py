@@ -374,7 +374,7 @@ class Session:
         self._attempts = 0
         if event.event.kind == messages.RESET:
             del self._running[event.request]
-        again = request.told(event.event, event.cost)
+        again = request.told(event.event, event.cost, event.records)
         if again:
             # It goes on as another subscription (L-6.1).
             connection = self.connection
@@ -390,7 +390,7 @@ class Session:
             return
         if event.response.last:
             del self._running[event.request]
-        request.answered(event.response, event.cost)
+        request.answered(event.response, event.cost, event.records)
 
     def _failed(self, event: happenings.Failed) -> None:
         request = self._running.pop(event.request, None)
@@ -442,7 +442,9 @@ class Session:
             wait = min(advised_ms / 1000, MAX_ADVISED_SECONDS) * (1 + self.jitter() / 4)
         else:
             wait = bound * self.jitter()
-        if self.status.state == CONNECTED:
+        # Spec C-10.3: who is welcome and refused at once, since the disk is full for instance, waits no longer than who is
+        # not welcome.
+        if self.status.state == CONNECTED and (not error.code or now - self._connected_at >= GOOD_AFTER_SECONDS):
             self._apart_since = now
         self.attempt_at = now + wait
         self._set(Status(WAITING, error, wait))

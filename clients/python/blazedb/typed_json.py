@@ -34,6 +34,7 @@ _ESCAPED = re.compile(r'["\\\x00-\x1f]')
 _EPOCH_DAYS = datetime.date(2001, 1, 1).toordinal()
 # What the year 0 lacks in datetime, which begins with the year 1: the year 0 of the proleptic calendar is a leap year.
 _DAYS_OF_YEAR_0 = 366
+_TIE_BITS = 25
 _NAN_BITS = struct.unpack(">Q", struct.pack(">d", math.nan))[0]
 
 
@@ -87,7 +88,7 @@ def _write_list(items: Any, out: List[str], depth: int) -> None:
 def _write_dict(entries: Mapping[str, Any], out: List[str], depth: int) -> None:
     _bounded(len(entries), depth)
     out.append("{")
-    for index, (_, key) in enumerate(sorted((nfc(key), key) for key in entries)):
+    for index, (key, _) in enumerate(encoding.sorted_keys(tuple(entries))):
         out.append("," if index else "")
         out.append(_string_text("$" + key if key.startswith("$") else key) + ":")
         _write(entries[key], out, depth + 1)
@@ -102,12 +103,27 @@ def _int_text(value: int) -> str:
 
 def _double_text(value: float) -> str:
     if math.isfinite(value):
-        # repr has the fewest digits that read back, with a point or an exponent.
-        return float.__repr__(value).replace("e+", "e")
+        # repr has the fewest digits that read back, with a point or an exponent: that from 1e16 on and below 1e-4, which is when
+        # exponents are written. What it adds to the exponent, a plus or a zero, are digits too many (spec J-2.4).
+        digits, exponential, exponent = float.__repr__(value).partition("e")
+        digits = _tie_up(value, digits)
+        return f"{digits}e{int(exponent)}" if exponential else digits
     if math.isinf(value):
         return '{"$double":"%sInfinity"}' % ("-" if value < 0 else "")
     bits = struct.unpack(">Q", struct.pack(">d", value))[0]
     return '{"$double":"%s"}' % ("NaN" if bits == _NAN_BITS else f"0x{bits:016x}")
+
+
+def _tie_up(value: float, digits: str) -> str:
+    """Of two texts equally near, repr takes the one with the even digit, the server the greater: its last digit is one more."""
+    # A tie has one digit more than its text, so 18 at most, and the last is a 5: of a fraction of 2**-25 or coarser, as 5**26 > 10**18.
+    scaled = abs(value) * 2.0**_TIE_BITS
+    if value.is_integer() or not scaled.is_integer():
+        return digits
+    exact = str(int(scaled) * 5**_TIE_BITS).rstrip("0")
+    if exact != digits.replace(".", "").lstrip("-0") + "5":
+        return digits
+    return digits[:-1] + str(int(digits[-1]) + 1)
 
 
 def _string_text(text: str) -> str:

@@ -219,27 +219,53 @@ class Requests(unittest.TestCase):
             db.delete("notes", ID)
         stub.finish(self)
 
-    def test_a_record_that_is_not_canonical_ends_its_request_alone(self):
+    def test_a_record_that_is_not_canonical_ends_the_connection(self):
         def wrong(peer):
             peer.welcome()
             query = peer.hear(messages.Query)
             bad = bytes.fromhex("424c415a4501000109020000000000000005")
-            peer.say(messages.QueryResponse(query.id, False, position(1), [messages.Row(1, bad)]))
-            self.assertEqual(peer.hear(messages.Cancel).id, query.id)
-            peer.say(messages.Error(2, query.id, NUMBERS["cancelled"], "", None))
-            peer.hear(messages.Operation)
-            peer.say(ack(1))
-            peer.part()
+            peer.say(messages.QueryResponse(query.id, False, position(1), [messages.Row(1, RECORD), messages.Row(2, bad)]))
+            error = peer.hear(messages.Error)
+            self.assertEqual((error.scope, error.code), (0, NUMBERS["invalid_value"]))
+            self.assertIsNone(peer.hear())
 
         stub = Stub(wrong)
         with blazedb.connect(stub.url) as db:
-            with self.assertRaises(blazedb.Malformed):
+            with self.assertRaises(blazedb.Ended) as caught:
                 next(db.scan("notes"))
-            db.delete("notes", ID)
+            self.assertEqual(caught.exception.code, NUMBERS["invalid_value"])
         stub.finish(self)
 
 
 class Watches(unittest.TestCase):
+    def test_a_watch_from_now_that_was_told_nothing_goes_on_from_before_it(self):
+        """Spec L-6.3: from what the Welcome or an Ack said was published, never from a later now."""
+
+        def cut(peer):
+            peer.welcome(position=position(40))
+            peer.hear(messages.Operation)
+            peer.say(ack(1, 41))
+            self.assertEqual(peer.hear(messages.Subscribe).start, messages.START_NOW)
+
+        def again(peer):
+            peer.welcome(position=position(50))
+            asked = peer.hear(messages.Subscribe)
+            self.assertEqual((asked.start, asked.after), (messages.START_AFTER, position(41)))
+
+        def tell(peer):
+            peer.welcome(position=position(50))
+            asked = peer.hear(messages.Subscribe)
+            self.assertEqual((asked.start, asked.after), (messages.START_AFTER, position(41)))
+            peer.say(changes(asked.id, 45, change(45)))
+            peer.part()
+
+        stub = Stub(cut, again, tell)
+        with blazedb.connect(stub.url) as db:
+            db.delete("notes", ID)
+            with db.watch("notes", start="now") as watch:
+                self.assertEqual(next(watch).seq, 45)
+        stub.finish(self)
+
     def test_a_watch_goes_on_from_the_last_position(self):
         def begin(peer):
             peer.welcome()
@@ -366,6 +392,18 @@ class Connecting(unittest.TestCase):
         with self.assertRaises(blazedb.Unreachable):
             blazedb.connect("blaze://no..host/main", timeout=0.5)
 
+    def test_giving_up_in_the_midst_of_an_attempt(self):
+        over = session.Session("main", give_up=6.0, jitter=lambda: 1.0)
+        over.connected(0.0)
+        over.tick(5.0)
+        self.assertEqual((over.status.state, over.status.error.name), ("waiting", "handshake_timeout"))
+        over.connected(5.5)
+        self.assertEqual(over.deadline(), 6.0)
+        over.tick(5.9)
+        self.assertFalse(over.ended)
+        over.tick(6.0)
+        self.assertIsInstance(over.status.error, blazedb.Unreachable)
+
     def test_waits_grow_within_their_bounds(self):
         for chance in (0.0, 0.5, 1.0):
             over = session.Session("main", jitter=lambda: chance)
@@ -395,6 +433,30 @@ class Connecting(unittest.TestCase):
                 over.receive(frame(1, messages.Event(1, messages.CAUGHT_UP, position(1))), 1.0)
             over.lost("cut", 1.0)
             self.assertEqual(over.status.retry_in, expected)
+
+    def test_patience_goes_on_where_every_welcome_is_followed_by_a_refusal(self):
+        """Spec C-10.3: it begins anew after a connection that held, or was lost, not after one that was refused at once."""
+
+        def frame(sequence, message):
+            kind, payload = messages.encode(message)
+            return frames.encode(kind, 0, sequence, payload)
+
+        welcome = messages.Welcome(1, 0, 9, 15_000, 9, 9_999, 0, 0, 9, 1, position(1), NODE, NODE, "", ())
+        full = messages.Error(0, 0, NUMBERS["disk_full"], "full", None)
+        over = session.Session("main", jitter=lambda: 1.0, give_up=60.0)
+        now = over.attempt_at
+        for held, refused, since in ((1.0, True, 0.0), (2.0, True, 0.0), (6.0, True, 9.0), (1.0, True, 9.0), (1.0, False, 11.0)):
+            over.connected(now)
+            over.receive(frame(0, welcome), now)
+            now += held
+            if refused:
+                over.receive(frame(1, full), now)
+            else:
+                over.lost("cut", now)
+            self.assertEqual(over._apart_since, since)
+            self.assertFalse(over.ended)
+        over.tick(71.0)
+        self.assertTrue(over.ended)
 
     def test_urls(self):
         for url, expected in (

@@ -3,7 +3,7 @@
 import unittest
 import uuid
 
-from blazedb import connection, frames, messages
+from blazedb import connection, encoding, frames, messages
 from blazedb.connection import Connection, State
 from blazedb.errors import CODES, NUMBERS, Malformed
 
@@ -145,7 +145,8 @@ class Frames(unittest.TestCase):
         server = Server(self, capabilities=["lz4"]).welcomed(capabilities=["lz4"])
         client = server.client
         request = client.send_request(lambda n: messages.Query(n, 2, 1 << 20, messages.SCAN, "notes"))
-        plain = messages.encode(messages.QueryResponse(request, True, POSITION, [messages.Row(1, b"a" * 600)]))[1]
+        record = encoding.encode({"text": "a" * 600})
+        plain = messages.encode(messages.QueryResponse(request, True, POSITION, [messages.Row(1, record)]))[1]
         # Literals for the head, then one match for the run of a's.
         head, run = plain[: plain.index(b"a" * 600) + 1], 599
         block = bytes([15 << 4 | 15]) + bytes([len(head) - 15]) + head + b"\x01\x00"
@@ -154,11 +155,12 @@ class Frames(unittest.TestCase):
         payload = len(plain).to_bytes(4, "big") + block
         happened = client.receive(server.frame(messages.QUERY_RESPONSE, payload, frames.COMPRESSED), 0.0)
         self.assertEqual(happened[0].cost, len(plain) + 19)
-        self.assertEqual(happened[0].response.rows[0].record, b"a" * 600)
+        self.assertEqual(happened[0].records, [{"text": "a" * 600}])
 
     def test_what_is_passed_over(self):
         server = Server(self).welcomed()
-        for kind, name in ((0x30, "unknown_message_type"), (0x21, "unknown_message_type"), (0x14, "not_supported")):
+        passed = [(0x30, "unknown_message_type"), (0x21, "unknown_message_type"), (0x06, "not_supported"), (0x14, "not_supported")]
+        for kind, name in passed:
             self.assertEqual(server.client.receive(server.frame(kind, b"?"), 0.0), [])
             self.assertEqual([error.code for error in server.read()], [NUMBERS[name]])
         self.assertEqual(server.says(messages.Ping(1)), [])
@@ -211,6 +213,11 @@ class Operations(unittest.TestCase):
         ):
             server = self.sent(2)
             server.ends_with(server.says(*said), "impossible_ack")
+        # What an earlier connection settled was not sent on this one (C-5.9).
+        for said in (messages.Ack(0, 0, 4, 0, POSITION), messages.Ack(0, 1, 4, 0, POSITION), error._replace(id=4)):
+            server = Server(self, next_operation=6, oldest_unacked=5).welcomed(node_decided=4)
+            server.client.send_operation(5, BODY)
+            server.ends_with(server.says(said), "impossible_ack")
 
     def test_credit_that_falls_or_is_not_ours(self):
         for credit in ((0, 0, 255, 1 << 22), (0, 0, 256, 1), (2, 1, 1, 1)):
@@ -349,6 +356,28 @@ class Parting(unittest.TestCase):
         # Rows that crossed the Goodbye are dropped.
         self.assertEqual(server.says(messages.QueryResponse(request, True, POSITION, [])), [])
         self.assertEqual(server.says(messages.Goodbye(0, 0, "")), [connection.End(0, "", 0)])
+
+    def test_what_crosses_its_goodbye_is_passed_over(self):
+        # C-11.3: nobody keeps account of requests then, of their credit neither.
+        server = Server(self).welcomed()
+        query = server.client.send_request(lambda n: messages.Query(n, 1, 1, messages.SCAN, "notes"))
+        watch = server.client.send_request(lambda n: messages.Subscribe(n, 1, 1, 1, 0, "notes"))
+        server.client.send_operation(1, BODY)
+        server.client.part(1.0)
+        server.read()
+        for request in (query, watch, 9):
+            crossed = (
+                messages.QueryResponse(request, False, POSITION, []),
+                messages.QueryResponse(request, True, POSITION, []),
+                messages.Event(request, messages.HEARTBEAT, POSITION),
+                messages.Event(request, messages.CAUGHT_UP, POSITION),
+                messages.Event(request, messages.ENDED, POSITION),
+                messages.Error(2, request, NUMBERS["cancelled"], "", None),
+            )
+            self.assertEqual(server.says(*crossed, *crossed), [])
+        self.assertEqual(server.read(), [])
+        happened = server.says(messages.Goodbye(0, 0, ""), messages.Ack(0, 1, 1, 0, POSITION))
+        self.assertEqual(happened, [connection.Acked(1, 1, POSITION), connection.End(0, "", 0)])
 
     def test_it_takes_too_long(self):
         server = Server(self).welcomed()

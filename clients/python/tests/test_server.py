@@ -17,6 +17,8 @@ from blazedb import aio
 
 from .support import Cutter, RealServer, binary
 
+CUTS = 10
+
 
 class Server(unittest.TestCase):
     def setUp(self):
@@ -98,9 +100,9 @@ class Server(unittest.TestCase):
             watch = db.watch("log", start="snapshot", timeout=60)
             under_way = collections.deque()
             number = 0
-            begun = time.monotonic()
-            while time.monotonic() < begun + 3 or under_way:
-                if time.monotonic() < begun + 3 and len(under_way) < 32:
+            # So many cuts, however long a machine takes for them.
+            while relay.connections <= CUTS or under_way:
+                if relay.connections <= CUTS and len(under_way) < 32:
                     batch = db.batch()
                     identity = batch.insert("log", {"number": number, "text": "x" * (number * 37 % 2000)})
                     under_way.append((identity, number, batch.submit()))
@@ -114,7 +116,6 @@ class Server(unittest.TestCase):
                     change = watch.next(60 if len(told) < len(acknowledged) else 1)
                     if change.kind == "put":
                         told.append(change)
-        self.assertGreater(relay.connections, 10)
         self.assertEqual({change.id: change.record["number"] for change in told}, acknowledged)
         places = [change.seq for change in told]
         self.assertEqual(places, sorted(set(places)))

@@ -87,6 +87,24 @@ fn doubles_have_a_point_or_an_exponent() {
     check_reads(r#"{"$double":"0x3FF0000000000000"}"#, 1.0, "1.0");
 }
 
+/// J-2.6: the numbers on both sides of its bounds.
+#[test]
+fn exponents_are_for_the_very_large_and_the_very_small() {
+    check_both_ways("1e16", 1e16);
+    check_both_ways("9999999999999998.0", 9_999_999_999_999_998.0);
+    check_both_ways("1.2345e17", 123_450_000_000_000_000.0);
+    check_both_ways("-1e16", -1e16);
+    check_both_ways("0.0001", 0.0001);
+    check_both_ways("9.9e-5", 0.000_099);
+    check_both_ways("-1e-5", -0.00001);
+    // 2^54 and 2^-13.
+    let powers = Value::Vector(Vector::from_upper_halves(vec![0x4350_0000, 0x3F20_0000]));
+    check_both_ways(r#"{"$vector":[1.8014398509481984e16,0.0001220703125]}"#, powers);
+    check_reads("1E+016", 1e16, "1e16");
+    check_reads("10000000000000000.0", 1e16, "1e16");
+    check_reads("0.00001", 1e-5, "1e-5");
+}
+
 #[test]
 fn dates_uuids_and_data_are_tagged() {
     let ten = Date::parse("2013-01-01T10:00:00Z").unwrap();

@@ -148,7 +148,8 @@ impl Link {
                 self.connection.handle_bytes(self.clock.now(), buffer.filled());
                 read.map_ok(|()| buffer.filled().len())
             });
-            self.has_input = matches!(read, Poll::Ready(Ok(1..))) && !self.stream.empties_by_one_read();
+            let has_filled = matches!(read, Poll::Ready(Ok(1..)));
+            self.has_input = has_filled && !self.stream.empties_by_one_read() || self.stream.may_hold_input();
             if matches!(read, Poll::Ready(Ok(0) | Err(_))) {
                 self.connection.handle_eof();
             }

@@ -172,7 +172,10 @@ impl<D: Dial> Driver<D> {
     fn take_events(&mut self, link: &mut Link) {
         while let Some(event) = link.poll_event() {
             match event {
-                ClientEvent::Welcome(welcome) => self.greet(welcome),
+                ClientEvent::Welcome(welcome) => {
+                    self.work.handle_welcome(welcome.position);
+                    self.greet(welcome);
+                }
                 event => self.work.handle(link, event),
             }
         }

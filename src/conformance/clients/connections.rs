@@ -47,6 +47,11 @@ cases! { Stage:
     "client.fault.sequence" "A sequence that skips one ends it by sequence_gap, and the client comes back" "P-6.1 C-10" Nothing sequence;
     "client.fault.payload" "A payload that is none ends it by the code of its fault" "P-3.5" Nothing payload;
     "client.fault.record" "A record whose CRC is wrong ends it by record_checksum_mismatch, and is not told" "P-1.6" Nothing record;
+    "client.fault.order" "Of several faults of a frame the first by sequence, flags, type and payload is told" "P-2.10 P-2.11 P-2.12" Nothing order_of_faults;
+    "client.fault.record.canonical" "A record that is not canonical ends it by invalid_value, and is not told" "P-3.8 P-1.6" Nothing record_in_disguise;
+    "client.fault.change.canonical" "The same of a record in an Event" "P-3.8" Nothing change_in_disguise;
+    "client.fault.answer" "An answer whose position changes within it ends it by invalid_field" "P-3.9 P-4.4" Nothing moved_answer;
+    "client.fault.ended" "An end of a subscription that was not asked for ends it by unexpected_message" "P-3.9 P-4.9.1" Nothing unasked_end;
     "client.fault.role" "A message that only clients send ends it by unexpected_message" "P-2.9" Nothing role;
     "client.fault.request" "An answer to what was not asked ends it by unexpected_message" "C-6.7" Nothing unknown_request;
     "client.fault.request.kind" "So is an answer of another kind than was asked for" "C-6.7" Nothing other_kind;
@@ -60,6 +65,7 @@ cases! { Stage:
 
 pub(super) const PUT: &str = r#""do":"put","collection":"notes","record":{"id":{"$uuid":"c0f00000-0000-4000-8000-000000000001"},"n":1}"#;
 pub(super) const SCAN: &str = r#""do":"scan","collection":"notes""#;
+const WATCH: &str = r#""do":"watch","collection":"notes","mode":"all","start":"now""#;
 
 /// The client still works: one put over this connection, whose number is due.
 pub(super) async fn works(play: &mut Play, host: &mut Host) -> Verdict {
@@ -481,6 +487,72 @@ async fn record(stage: Stage) -> Verdict {
     ensure(!is_told, || "the damaged record is told".to_owned())
 }
 
+async fn order_of_faults(stage: Stage) -> Verdict {
+    const ENCRYPTED: u8 = 2;
+    let (mut play, mut host) = stage.begin(&Welcome::new()).await?;
+    host.sequence = host.sequence.wrapping_add(1);
+    let late = host.make(kind::CANCEL, ENCRYPTED, b"");
+    host.write(&late).await?;
+    host.ends_by(&mut play.memory, &[ErrorCode::SequenceGap]).await?;
+    let mut host = play.meet(&Welcome::new()).await?;
+    let passed_over = host.make(0x30, 0, b"later");
+    let marked = host.make(0x30, ENCRYPTED, b"later");
+    host.write(&[passed_over, marked].concat()).await?;
+    host.ends_by(&mut play.memory, &[ErrorCode::UnexpectedFlag]).await
+}
+
+/// A record with a byte behind its last field, which no canonical one has. Its CRC is right.
+fn in_disguise() -> Vec<u8> {
+    let mut record = plain(1);
+    record.push(0);
+    record
+}
+
+/// The connection ends by this code, and what was asked is not told as done.
+async fn ends_untold(mut play: Play, mut host: Host, command: u64, code: ErrorCode) -> Verdict {
+    host.ends_by(&mut play.memory, &[code]).await?;
+    let answer = tokio::time::timeout(Duration::from_millis(500), play.driver.answer(command)).await;
+    let is_told = matches!(answer, Ok(Ok(super::driver::Answer::Done(_))));
+    ensure(!is_told, || "what the server must not send is told".to_owned())
+}
+
+async fn record_in_disguise(stage: Stage) -> Verdict {
+    let (mut play, mut host) = stage.begin(&Welcome::new()).await?;
+    let command = play.driver.tell(SCAN)?;
+    let (request, ..) = host.query(&mut play.memory).await?;
+    host.answer(request, &[(1, plain(1)), (2, in_disguise())], true).await?;
+    ends_untold(play, host, command, ErrorCode::InvalidValue).await
+}
+
+async fn change_in_disguise(stage: Stage) -> Verdict {
+    let (mut play, mut host) = stage.begin(&Welcome::new()).await?;
+    let watched = play.driver.tell(WATCH)?;
+    let (request, ..) = host.subscription(&mut play.memory).await?;
+    host.changes(request, &[(2, in_disguise())]).await?;
+    host.ends_by(&mut play.memory, &[ErrorCode::InvalidValue]).await?;
+    let told = play.driver.has_event(watched, Duration::from_millis(300)).await?;
+    ensure(!told, || "the record is told".to_owned())
+}
+
+async fn moved_answer(stage: Stage) -> Verdict {
+    let (mut play, mut host) = stage.begin(&Welcome::new()).await?;
+    let command = play.driver.tell(SCAN)?;
+    let (request, ..) = host.query(&mut play.memory).await?;
+    host.answer(request, &[(1, plain(1))], false).await?;
+    let elsewhere = Fields::new().u64(request).u8(1).position(at(10)).u16(0).done();
+    host.send(kind::QUERY_RESPONSE, &elsewhere).await?;
+    ends_untold(play, host, command, ErrorCode::InvalidField).await
+}
+
+async fn unasked_end(stage: Stage) -> Verdict {
+    let (mut play, mut host) = stage.begin(&Welcome::new()).await?;
+    play.driver.tell(WATCH)?;
+    let (request, ..) = host.subscription(&mut play.memory).await?;
+    let ended = Fields::new().u64(request).u8(6).position(at(1)).done();
+    host.send(kind::EVENT, &ended).await?;
+    host.ends_by(&mut play.memory, &[ErrorCode::UnexpectedMessage]).await
+}
+
 async fn role(stage: Stage) -> Verdict {
     let from_client = |host: &mut Host| host.make(kind::CANCEL, 0, &ping_payload());
     ends(stage, from_client, &[ErrorCode::UnexpectedMessage]).await.map(drop)
@@ -524,7 +596,7 @@ async fn after_goodbye(stage: Stage) -> Verdict {
 
 async fn exceeded(stage: Stage) -> Verdict {
     let (mut play, mut host) = stage.begin(&Welcome::new()).await?;
-    play.driver.tell(r#""do":"watch","collection":"notes","mode":"all","start":"now""#)?;
+    play.driver.tell(WATCH)?;
     let (request, ..) = host.subscription(&mut play.memory).await?;
     // One frame more than the first limit allows, all at once: no Credit can cover the last before it is sent.
     let (mut bytes, sent) = host.all_that_is_granted(request, CreditLimit::default())?;

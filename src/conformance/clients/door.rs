@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
 
 use crate::conformance::failure::Failure;
 use crate::transport::Stream;
+use crate::transport::rewound::Rewound;
 use crate::transport::socket::Socket;
 use crate::transport::stream::Wire;
 use crate::transport::url::{DEFAULT_DATABASE, WEBSOCKET_PATH};
@@ -130,6 +131,7 @@ impl Door {
 }
 
 /// Answers the request by which a WebSocket begins (D-5.1).
+#[expect(clippy::result_large_err, reason = "the refusal is of the type that the library asks for")]
 async fn upgraded(wire: Wire) -> Result<Stream, Failure> {
     let judge = |request: &Request, mut answer: Response| {
         let offered = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL).iter();
@@ -148,7 +150,7 @@ async fn upgraded(wire: Wire) -> Result<Stream, Failure> {
         ))
     })?;
     // A client says nothing before it was answered, so that nothing is lost with the library's buffer.
-    Ok(Stream::Web(Box::new(WebSocket::new(web.into_inner(), Role::Server))))
+    Ok(Stream::Web(Box::new(WebSocket::new(Rewound::new(Vec::new(), web.into_inner()), Role::Server))))
 }
 
 impl fmt::Display for Listen {

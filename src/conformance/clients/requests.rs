@@ -35,6 +35,8 @@ cases! { Stage:
     "client.watch.refused" "The Error of a watch is told with its code" "L-4.3 P-8.1" Nothing watch_refused;
     "client.watch.credit" "A watch goes on as long as changes come" "P-9.6 C-3.2" Nothing watch_credit;
     "client.watch.resume" "After a cut it goes on after the last position told, without gap or repetition" "L-6.1 C-10 L-1.2" Nothing resume;
+    "client.watch.resume.now" "One from now that was told nothing goes on after what was published before it was asked for" "L-6.3" Nothing resume_now;
+    "client.watch.resume.now.acked" "What was published is told by an Ack, too" "L-6.3" Nothing resume_now_acked;
     "client.watch.resume.heartbeat" "The position of a heartbeat counts, too" "L-5.1 L-1.2" Nothing resume_heartbeat;
     "client.watch.resume.often" "Cut behind each event, all is told once" "L-6.1 L-1.2" Nothing resume_often;
     "client.watch.resume.burst" "Cut behind many changes at once, each is told once wherever it goes on" "L-6.2 L-6.1 L-1.3" Nothing resume_burst;
@@ -441,6 +443,37 @@ async fn resume(stage: Stage) -> Verdict {
     host.changes(request, &rows(5..=6)).await?;
     host.event(request, 2, at(6)).await?;
     puts_told(&mut play, watched, 5..=6).await?;
+    play.finish(host).await
+}
+
+async fn resume_now(stage: Stage) -> Verdict {
+    let (mut play, mut host) = stage.begin(&Welcome::new()).await?;
+    let (watched, _) = begin_watch(&mut play, &mut host, "all", "now").await?;
+    drop(host);
+    // The Welcome said position 1. What the next one says is too late: 2 may have changed before.
+    let (host, _) = goes_on(&mut play, at(1)).await?;
+    drop(host);
+    let (mut host, request) = goes_on(&mut play, at(1)).await?;
+    host.changes(request, &rows(2..=3)).await?;
+    puts_told(&mut play, watched, 2..=3).await?;
+    drop(host);
+    let (host, _) = goes_on(&mut play, at(3)).await?;
+    play.finish(host).await
+}
+
+async fn resume_now_acked(stage: Stage) -> Verdict {
+    let (mut play, mut host) = stage.begin(&Welcome::new()).await?;
+    let put = play.driver.tell(r#""do":"put","collection":"notes","record":{"n":1}"#)?;
+    let (number, _) = host.operation(&mut play.memory).await?;
+    host.ack(&mut play.memory, number, at(5)).await?;
+    play.driver.done(put).await?;
+    let (watched, _) = begin_watch(&mut play, &mut host, "all", "now").await?;
+    drop(host);
+    let mut host = play.meet(&Welcome { node_decided: 1, ..Welcome::new() }).await?;
+    let (request, mode, start) = host.subscription(&mut play.memory).await?;
+    same("mode and start", &(mode, start), &(Mode::All, Start::After(at(5))))?;
+    host.changes(request, &rows(6..=7)).await?;
+    puts_told(&mut play, watched, 6..=7).await?;
     play.finish(host).await
 }
 

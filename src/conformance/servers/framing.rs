@@ -23,6 +23,8 @@ cases! { Target:
     "frame.flags.operation" "Each of the 256 flags on an Operation: requires ack and nothing else is right" "P-2.4 P-2.6" Nothing operation_flags;
     "frame.flags.hello" "Each of the 256 flags on a Hello: none but zero is right" "P-2.4 P-2.6" Nothing hello_flags;
     "frame.checks.order" "Magic, version, length and flags are checked in this order" "P-2.2" Nothing order_of_checks;
+    "frame.checks.behind-crc" "Behind the CRC come sequence, flags, type and payload, in this order" "P-2.10 P-2.11 P-2.12 P-2.14 Y-3.2" Nothing order_behind_the_checksum;
+    "frame.checks.ledgers" "A number or id out of its order is told before a payload that is at fault behind it" "P-2.15" Nothing ledgers_first;
     "frame.crc" "A frame whose CRC or a byte of it is damaged is frame_checksum_mismatch" "P-2.5 P-1.7" Nothing checksum;
     "frame.crc.before-payload" "The CRC is checked before the payload is looked at" "P-2.5" Nothing checksum_first;
     "frame.cut" "Two frames that arrive in two pieces, cut at each byte, are the same frames" "P-2.1 C-1.1" Nothing cut;
@@ -210,6 +212,44 @@ async fn order_of_checks(target: Target) -> Verdict {
         peer.ends_by(code).await?;
     }
     Ok(())
+}
+
+async fn order_behind_the_checksum(target: Target) -> Verdict {
+    const ENCRYPTED: u8 = 2;
+    // Each frame is wrong in two ways: in its sequence or not, its type, its flags, its payload.
+    for (gap, message_type, flags, payload, code) in [
+        (1, kind::PING, ENCRYPTED, &[0; 8][..], ErrorCode::SequenceGap),
+        (1, kind::ACK, 0, &[9; 3], ErrorCode::SequenceGap),
+        (1, 0x30, 0, b"later", ErrorCode::SequenceGap),
+        (0, 0x30, ENCRYPTED, b"later", ErrorCode::UnexpectedFlag),
+        (0, 0x30, REQUIRES_ACK, b"later", ErrorCode::UnexpectedFlag),
+        (0, kind::ACK, REQUIRES_ACK, &[9; 3], ErrorCode::UnexpectedFlag),
+        (0, kind::PING, REQUIRES_ACK, &[9; 3], ErrorCode::UnexpectedFlag),
+        (0, kind::ACK, 0, &[9; 3], ErrorCode::UnexpectedMessage),
+        (0, kind::HANDSHAKE, 0, &[9; 3], ErrorCode::UnexpectedMessage),
+    ] {
+        let mut peer = Peer::welcome(&target).await?;
+        peer.sequence = peer.sequence.wrapping_add(gap) % SEQUENCES;
+        peer.send_flagged(message_type, flags, payload).await?;
+        let ended = peer.ends_by(code).await;
+        ended.map_err(|failure| {
+            failure.within(format_args!("type {message_type:#04x}, flags {flags}, a gap of {gap}"))
+        })?;
+    }
+    Ok(())
+}
+
+async fn ledgers_first(target: Target) -> Verdict {
+    // A kind of query and a level of an operation that are not defined.
+    let query = |id: u64| Fields::new().u64(id).u64(1).u64(1_000).u8(99).done();
+    let operation = |number: u64| Fields::new().u64(number).u8(99).done();
+    let mut peer = Peer::welcome(&target).await?;
+    peer.send(kind::QUERY, &query(5)).await?;
+    peer.send(kind::QUERY, &query(5)).await?;
+    peer.ends_by(ErrorCode::RequestIdNotIncreasing).await?;
+    let mut peer = Peer::welcome(&target).await?;
+    peer.send_flagged(kind::OPERATION, REQUIRES_ACK, &operation(2)).await?;
+    peer.ends_by(ErrorCode::OperationNumberGap).await
 }
 
 async fn checksum(target: Target) -> Verdict {

@@ -170,11 +170,11 @@ impl Connection<Server> {
     ///
     /// # Errors
     /// [`Misuse`], if the subscription does not run.
-    pub fn room(&mut self, id: u64) -> Result<Delivery, Misuse> {
+    pub fn room(&mut self, id: u64, kind: RequestKind) -> Result<Delivery, Misuse> {
         if !self.is_open() {
             return Err(Misuse::Closed);
         }
-        self.role.requests.room(id, RequestKind::Subscription)
+        self.role.requests.room(id, kind)
     }
 
     fn deliver_message(

@@ -1,13 +1,15 @@
 //! Goodbye, from either side, with work under way.
 
-use super::peer::{Peer, welcomed, written};
+use super::peer::{Peer, greeted, welcomed, written};
 use super::sessions::{WINDOW, at, sorted, submits};
-use crate::proto::harness::{Fate, Setup, Step, World};
+use crate::proto::harness::{Fate, Setup, Step, World, collection};
 use crate::proto::{
-    CloseReason, Deadline, Misuse, Parting, ServerConfig, ServerEvent, SubmitError, Time, Verdict,
+    CloseReason, Deadline, Misuse, Outbox, Parting, ServerConfig, ServerEvent, SubmitError, Time, Verdict,
 };
-use crate::wire::message::{AckLevel, Goodbye, Operation};
-use crate::wire::{ErrorCode, Message, MessageType, Position};
+use crate::wire::message::{
+    AckLevel, Error, Event, EventKind, Goodbye, Mode, Operation, QueryKind, QueryResponse, Rows, Start,
+};
+use crate::wire::{CreditLimit, EncodedDict, ErrorCode, Message, MessageType, Position, Subject};
 
 fn parting(code: ErrorCode) -> Parting {
     Parting { code: code.number(), retry_after_ms: 250, message: "maintenance".to_owned() }
@@ -105,8 +107,8 @@ fn an_outcome_that_never_comes_ends_after_ten_seconds() {
 fn a_goodbye_stops_what_runs_whoever_says_it() {
     for client_first in [true, false] {
         let (mut server, mut peer) = welcomed(ServerConfig::default());
-        let credit = crate::wire::CreditLimit { frames: 9, bytes: 9_999 };
-        let kind = crate::wire::message::QueryKind::Stats { collection: None };
+        let credit = CreditLimit { frames: 9, bytes: 9_999 };
+        let kind = QueryKind::Stats { collection: None };
         let query = crate::wire::message::Query { id: 1, credit, at_least: None, kind };
         server.handle_bytes(Time::ZERO, &peer.frame(&Message::Query(query)));
         assert!(matches!(server.poll_event(), Some(ServerEvent::Request { .. })));
@@ -121,6 +123,32 @@ fn a_goodbye_stops_what_runs_whoever_says_it() {
         let read = written(&mut server, &mut peer, Time::ZERO);
         assert_eq!(read.iter().map(|(found, _)| *found).collect::<Vec<_>>(), [MessageType::Goodbye]);
     }
+}
+
+/// C-11.6: what a server had written before it heard of the Goodbye.
+#[test]
+fn answers_that_cross_a_clients_goodbye_are_passed_over() {
+    let (mut client, mut peer) = greeted(Outbox::default());
+    let credit = CreditLimit { frames: 1, bytes: 1_000 };
+    let asked = client.query(QueryKind::Stats { collection: None }, None, credit).unwrap();
+    let watched = client.subscribe(collection(), Mode::All, Start::Now, credit).unwrap();
+    written(&mut client, &mut peer, Time::ZERO);
+    client.close(Time::ZERO, Parting::default()).unwrap();
+    written(&mut client, &mut peer, Time::ZERO);
+    let (position, rows, detail) = (Position::default(), Rows::default(), EncodedDict::NONE);
+    let code = ErrorCode::ShuttingDown.number();
+    for crossed in [
+        Message::Event(Event { id: watched, position, kind: EventKind::CaughtUp }),
+        Message::Error(Error { subject: Subject::Request(watched), code, message: "", detail }),
+        Message::QueryResponse(QueryResponse { id: asked, last: true, position, rows }),
+    ] {
+        client.handle_bytes(Time::ZERO, &peer.frame(&crossed));
+        assert!(client.poll_event().is_none() && !client.is_closed(), "{crossed:?}");
+    }
+    let goodbye = Message::Goodbye(Goodbye { code: 0, retry_after_ms: 0, message: "" });
+    client.handle_bytes(Time::ZERO, &peer.frame(&goodbye));
+    let reason = CloseReason::Goodbye { by_peer: false, code: 0, retry_after_ms: 0 };
+    assert_eq!(client.close_reason(), Some(&reason));
 }
 
 #[test]

@@ -3,10 +3,10 @@
 use super::peer::{Peer, error_code, greeted, hello, welcome, welcomed, written};
 use crate::blazebinary::ValueView;
 use crate::proto::harness::{body, collection};
-use crate::proto::{CloseReason, Connection, Outbox, ServerConfig, Time};
+use crate::proto::{ClientConfig, CloseReason, Connection, Outbox, ServerConfig, Time};
 use crate::wire::message::{
     Ack, AckLevel, Cancel, Credit, CreditScope, Error, Event, EventKind, Goodbye, Mode, Operation, Ping,
-    Query, QueryKind, QueryResponse, Rows, Start, Subscribe,
+    Query, QueryKind, QueryResponse, Rows, Start, Subscribe, Welcome,
 };
 use crate::wire::{CreditLimit, EncodedDict, Fault, Flags, Lane, Message, MessageType, Position, Subject};
 
@@ -26,9 +26,19 @@ fn ack(number: u64) -> Message<'static> {
     Message::Ack(Ack { lane, level, number, unchanged: 0, position })
 }
 
+fn accepted(number: u64) -> Message<'static> {
+    let Message::Ack(ack) = ack(number) else { panic!() };
+    Message::Ack(Ack { level: AckLevel::Accepted, ..ack })
+}
+
 fn operation_error(number: u64) -> Message<'static> {
     let subject = Subject::Operation(number);
     Message::Error(Error { subject, code: 107, message: "", detail: EncodedDict::NONE })
+}
+
+fn request_error(id: u64) -> Message<'static> {
+    let subject = Subject::Request(id);
+    Message::Error(Error { subject, code: 205, message: "", detail: EncodedDict::NONE })
 }
 
 fn rows(id: u64, last: bool) -> Message<'static> {
@@ -85,6 +95,16 @@ const TO_SERVER: &[(&str, Bytes, &str)] = &[
     ("no flag", |peer| peer.raw(2, Flags::NONE, &[0; 20]), "unexpected_flag"),
     ("compression not agreed", |peer| peer.raw(2, Flags::from_byte(5).unwrap(), &[9; 9]), "unexpected_flag"),
     ("encryption", |peer| peer.raw(0x12, Flags::ENCRYPTED, &[0; 8]), "unexpected_flag"),
+    ("an unknown type, encrypted", |peer| peer.raw(0x30, Flags::ENCRYPTED, &[]), "unexpected_flag"),
+    ("an unknown type that wants an Ack", |peer| peer.raw(0x30, Flags::REQUIRES_ACK, &[]), "unexpected_flag"),
+    (
+        "an unknown type behind a Goodbye",
+        |p| {
+            let goodbye = Message::Goodbye(Goodbye { code: 0, retry_after_ms: 0, message: "" });
+            [p.frame(&goodbye), p.raw(0x30, Flags::NONE, &[])].concat()
+        },
+        "unexpected_message",
+    ),
     ("operation 2 first", |peer| operation(peer, 2), "operation_number_gap"),
     ("operation 1 twice", |peer| [operation(peer, 1), operation(peer, 1)].concat(), "operation_number_gap"),
     ("operation 0", |peer| peer.raw(2, Flags::REQUIRES_ACK, &[0; 20]), "invalid_field"),
@@ -168,6 +188,23 @@ const TO_CLIENT: &[(&str, Bytes, &str)] = &[
         },
         "unexpected_message",
     ),
+    (
+        "an end that nobody asked for",
+        |peer| {
+            let (position, kind) = (Position::default(), EventKind::Ended);
+            peer.frame(&Message::Event(Event { id: 2, position, kind }))
+        },
+        "unexpected_message",
+    ),
+    (
+        "an answer taken in two places",
+        |peer| {
+            let (position, rows_) = (Position { seq: 1, ..Position::default() }, Rows::default());
+            let moved = QueryResponse { id: 1, last: true, position, rows: rows_ };
+            several(peer, &[rows(1, false), Message::QueryResponse(moved)])
+        },
+        "invalid_field",
+    ),
     ("falling credit", |p| several(p, &[credit(CreditScope::Lane(Lane::Work), 1, 1)]), "invalid_credit"),
     ("a request's credit", |p| several(p, &[credit(CreditScope::Request(1), 9, 9_999)]), "invalid_credit"),
     (
@@ -177,6 +214,14 @@ const TO_CLIENT: &[(&str, Bytes, &str)] = &[
                 p,
                 &[Message::Goodbye(Goodbye { code: 0, retry_after_ms: 0, message: "" }), rows(1, true)],
             )
+        },
+        "unexpected_message",
+    ),
+    (
+        "a refused request behind the Goodbye",
+        |p| {
+            let goodbye = Message::Goodbye(Goodbye { code: 0, retry_after_ms: 0, message: "" });
+            several(p, &[goodbye, request_error(1)])
         },
         "unexpected_message",
     ),
@@ -235,6 +280,41 @@ fn what_is_reserved_or_unknown_is_answered_and_passed_over() {
         assert_eq!(types, [MessageType::Error, MessageType::Pong], "{message_type:#x}");
         assert_eq!(error_code(&read[0].1).as_deref(), Some(code), "{message_type:#x}");
         assert!(server.is_open());
+        // From a server it is the same.
+        let (mut client, mut peer) = greeted(Outbox::default());
+        client.handle_bytes(Time::ZERO, &peer.raw(message_type, Flags::NONE, b"whatever"));
+        let read = written(&mut client, &mut peer, Time::ZERO);
+        assert_eq!(read.len(), 1, "{message_type:#x}");
+        assert_eq!(error_code(&read[0].1).as_deref(), Some(code), "{message_type:#x}");
+        assert!(client.is_open());
+    }
+}
+
+/// C-5.9: what was settled on an earlier connection was not sent on this one.
+#[test]
+fn an_ack_or_error_below_the_first_number_of_the_connection_is_impossible() {
+    for (told, is_possible) in [
+        (accepted(4), false),
+        (ack(4), false),
+        (operation_error(4), false),
+        (accepted(5), true),
+        (ack(5), true),
+        (operation_error(5), true),
+    ] {
+        let mut outbox = Outbox::resuming(None, 5);
+        outbox.submit(AckLevel::Durable, |_, payload| payload.extend(b"kept")).unwrap();
+        let mut client = Connection::client(Time::ZERO, ClientConfig::new("main"), outbox).unwrap();
+        let mut peer = Peer::default();
+        assert_eq!(written(&mut client, &mut peer, Time::ZERO).len(), 1);
+        let welcome = Welcome { node_decided: 4, ..welcome() };
+        client.handle_bytes(Time::ZERO, &peer.frame(&Message::Welcome(welcome)));
+        assert_eq!(written(&mut client, &mut peer, Time::ZERO).len(), 1, "operation 5");
+        client.handle_bytes(Time::ZERO, &peer.frame(&told));
+        if is_possible {
+            assert!(client.is_open(), "{told:?}");
+        } else {
+            check_end("below the first", client, "impossible_ack");
+        }
     }
 }
 

@@ -80,7 +80,7 @@ fn check_manifest(path: &Path, current: &[u8]) -> Result<Vec<u64>, StoreError> {
 
 /// Reads the section `tables`: levels u8, each runs u8, each tables u32, each id u64, hash kind u8, hash u128,
 /// sequence u64.
-fn named_tables(mut bytes: &[u8]) -> Option<Vec<u64>> {
+pub(in crate::store) fn named_tables(mut bytes: &[u8]) -> Option<Vec<u64>> {
     fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
         let (head, rest) = bytes.split_first_chunk()?;
         *bytes = rest;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::mem::size_of;
 
+use crate::store::keyspace::is_empty;
 use crate::store::{Bytes, KeyRange};
 
 /// What a row kept aside costs beside its bytes: the two handles, and as much again for the map's half-full nodes.
@@ -60,8 +61,11 @@ impl Late {
         self.rows.get(key)
     }
 
-    /// The last row of `range` that has a value here.
+    /// The last row of `range` that has a value here; none if no key can lie in the range.
     pub(super) fn last(&self, range: KeyRange<'_>) -> Option<(&Bytes, &Bytes)> {
+        if is_empty(&range) {
+            return None;
+        }
         let mut rows = self.rows.range::<[u8], _>(range).rev();
         rows.find_map(|(key, row)| row.value().map(|value| (key, value)))
     }
@@ -94,7 +98,7 @@ impl Late {
 
 #[cfg(test)]
 mod tests {
-    use std::ops::Bound::{Included, Unbounded};
+    use std::ops::Bound::{Excluded, Included, Unbounded};
 
     use super::*;
 
@@ -112,6 +116,24 @@ mod tests {
             late.delete_once(bytes(number));
         }
         assert_eq!((late.bytes(), late.take().len()), (0, 0));
+    }
+
+    #[test]
+    fn a_range_without_keys_has_no_last_row() {
+        let mut late = Late::default();
+        for key in ["a", "b", "c"] {
+            late.put(bytes(key), bytes("value"));
+        }
+        let (b, c): (&[u8], &[u8]) = (b"b", b"c");
+        for range in [
+            (Included(c), Included(b)),
+            (Excluded(c), Included(b)),
+            (Included(b), Excluded(b)),
+            (Excluded(b), Excluded(b)),
+        ] {
+            assert_eq!(late.last(range), None, "{range:?}");
+        }
+        assert_eq!(late.last((Included(b), Included(b))), Some((&bytes("b"), &bytes("value"))));
     }
 
     #[test]

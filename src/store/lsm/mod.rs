@@ -16,7 +16,7 @@
 //! - The watermark handed to the crate is the oldest open snapshot, and the published one is always open.
 //! - One lock serialises flushes and compactions, so that a failed one can be cleaned up after.
 
-mod disk;
+pub(in crate::store) mod disk;
 mod late;
 mod settings;
 mod snapshot;

@@ -15,6 +15,12 @@ pub const MAX_MESSAGE_BYTES: u64 = 4 << 20;
 const MAX_HEADER_BYTES: usize = 14;
 /// The longest payload of a control frame (RFC 6455, section 5.5).
 const MAX_CONTROL_BYTES: u64 = 125;
+/// What a ping, a pong or an empty fragment costs of the allowance for them, in bytes of payload. A heartbeat of the
+/// protocol has 31 bytes and comes each 60 s at the latest: it pays for a proxy's ping each 20 s.
+pub(in crate::transport) const IDLE_FRAME_COST: u64 = 8;
+/// The allowance of frames that carry nothing of a message, in bytes of payload: nothing else charges such a frame. A proxy
+/// that pings each 20 s needs more than five hours for 1,024, beside a client that says nothing.
+pub(in crate::transport) const MAX_ALLOWANCE: u64 = 1_024 * IDLE_FRAME_COST;
 
 /// Whose end of the connection this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +44,9 @@ pub enum Fault {
     /// A message over [`MAX_MESSAGE_BYTES`].
     #[error("the peer began a message longer than {MAX_MESSAGE_BYTES} bytes")]
     TooLong,
+    /// More pings, pongs and empty fragments than the payload beside them pays for.
+    #[error("the peer sends pings or empty frames and next to nothing else")]
+    Idle,
 }
 
 impl Fault {
@@ -47,6 +56,7 @@ impl Fault {
             Self::Protocol(_) => CloseCode::Protocol,
             Self::Text => CloseCode::Unsupported,
             Self::TooLong => CloseCode::Size,
+            Self::Idle => CloseCode::Policy,
         })
     }
 }
@@ -81,6 +91,8 @@ pub struct Receiver {
     /// Bytes of the message that began and did not end.
     message: Option<u64>,
     control: Vec<u8>,
+    /// What is left for frames without payload, in bytes of it. It knows no clock: payload that comes fills it again.
+    allowance: u64,
     is_closed: bool,
 }
 
@@ -88,7 +100,16 @@ impl Receiver {
     /// At the beginning of what comes to the end that plays `role`.
     pub const fn new(role: Role) -> Self {
         let header = [0; MAX_HEADER_BYTES];
-        Self { role, header, held: 0, frame: None, message: None, control: Vec::new(), is_closed: false }
+        Self {
+            role,
+            header,
+            held: 0,
+            frame: None,
+            message: None,
+            control: Vec::new(),
+            allowance: MAX_ALLOWANCE,
+            is_closed: false,
+        }
     }
 
     /// Whether a Close came: nothing is read behind it.
@@ -115,6 +136,8 @@ impl Receiver {
             if matches!(frame.opcode, OpCode::Data(_)) {
                 bytes.copy_within(at..at.saturating_add(count), kept);
                 kept = kept.saturating_add(count);
+                let earned = u64::try_from(count).unwrap_or(u64::MAX);
+                self.allowance = self.allowance.saturating_add(earned).min(MAX_ALLOWANCE);
             } else {
                 self.control.extend_from_slice(part);
             }
@@ -177,6 +200,14 @@ impl Receiver {
             }
         }
         let (opcode, is_final, mask) = (header.opcode, header.is_final, header.mask);
+        // A Close is the last frame: it needs no allowance.
+        let is_idle = match opcode {
+            OpCode::Control(control) => control != Control::Close,
+            OpCode::Data(_) => length == 0,
+        };
+        if is_idle {
+            self.allowance = self.allowance.checked_sub(IDLE_FRAME_COST).ok_or(Fault::Idle)?;
+        }
         self.frame = Some(Incoming { opcode, is_final, mask, taken: 0, left: length });
         Ok(())
     }

@@ -35,6 +35,8 @@ pub struct WebSocket<S> {
     untold: usize,
     /// A Close was sent: nothing is sent behind it.
     is_closing: bool,
+    /// The last read took something and pended all the same.
+    may_hold_input: bool,
 }
 
 impl<S> WebSocket<S> {
@@ -49,11 +51,17 @@ impl<S> WebSocket<S> {
             written: 0,
             untold: 0,
             is_closing: false,
+            may_hold_input: false,
         }
     }
 
     pub(super) const fn get_ref(&self) -> &S {
         &self.inner
+    }
+
+    /// Whether the last read pended before `inner` did: there may be more, which no socket will tell of.
+    pub(super) const fn may_hold_input(&self) -> bool {
+        self.may_hold_input
     }
 
     /// Whether there is something to be written that was taken already, or an answer.
@@ -123,8 +131,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WebSocket<S> {
-    /// Reads until there is payload or nothing comes. What holds none, as pings do, does not keep the thread for ever: a
-    /// socket of the runtime says that there is nothing after so many reads in a row.
+    /// Reads once. What came may hold no payload, as pings do not: then the task has its turn again, so that it looks at
+    /// what else there is to do before it goes on with the rest.
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -132,30 +140,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WebSocket<S> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let start = buffer.filled().len();
-        loop {
-            this.answer_now(context)?;
-            if this.receiver.is_closed() {
-                return Poll::Ready(Ok(()));
+        this.may_hold_input = false;
+        this.answer_now(context)?;
+        if this.receiver.is_closed() {
+            return Poll::Ready(Ok(()));
+        }
+        ready!(Pin::new(&mut this.inner).poll_read(context, buffer))?;
+        let came = buffer.filled_mut().get_mut(start..).unwrap_or_default();
+        if came.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        let taken = this.receiver.take(came, &mut this.answers);
+        buffer.set_filled(start.saturating_add(taken.unwrap_or(0)));
+        if let Err(fault) = taken {
+            this.answers.close = Some(fault.code());
+        }
+        this.answer_now(context)?;
+        match taken {
+            // Nothing behind a Close is the end of the stream.
+            Ok(0) if !this.receiver.is_closed() => {
+                this.may_hold_input = true;
+                context.waker().wake_by_ref();
+                Poll::Pending
             }
-            ready!(Pin::new(&mut this.inner).poll_read(context, buffer))?;
-            let came = buffer.filled_mut().get_mut(start..).unwrap_or_default();
-            if came.is_empty() {
-                return Poll::Ready(Ok(()));
-            }
-            let taken = this.receiver.take(came, &mut this.answers);
-            buffer.set_filled(start.saturating_add(taken.unwrap_or(0)));
-            match taken {
-                Ok(0) => {}
-                Ok(_) => {
-                    this.answer_now(context)?;
-                    return Poll::Ready(Ok(()));
-                }
-                Err(fault) => {
-                    this.answers.close = Some(fault.code());
-                    this.answer_now(context)?;
-                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, fault)));
-                }
-            }
+            Ok(_) => Poll::Ready(Ok(())),
+            Err(fault) => Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, fault))),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf, duplex};
 
 use super::WebSocket;
 use super::frames::{Answers, Fault, MAX_MESSAGE_BYTES, Receiver, Role, push_close, push_message, push_pong};
@@ -99,6 +99,79 @@ fn what_breaks_the_rules_is_told_by_its_code() {
             assert_eq!(found.map(|_| ()), Err(code), "{:?}", &bytes[..bytes.len().min(20)]);
         }
     }
+}
+
+/// D-5.7: an allowance of 8,192, of which a frame without payload takes 8 and to which a byte of payload adds 1. So 1,024
+/// may come in a row, and one more for each eight bytes.
+#[test]
+fn frames_without_payload_are_paid_for_by_payload() {
+    let ping = [0x89, 0x80, 0, 0, 0, 0];
+    let pong = [0x8a, 0x81, 0, 0, 0, 0, 7];
+    let empty = [0x82, 0x80, 0, 0, 0, 0];
+    let (begin, go_on) = ([0x02, 0x80, 0, 0, 0, 0], [0x00, 0x80, 0, 0, 0, 0]);
+    let message = |length: usize| {
+        let mut frame = Vec::new();
+        push_message(&vec![7; length], Some(MASK), &mut frame);
+        frame
+    };
+    let close = [0x88, 0x80, 0, 0, 0, 0];
+    let times = |frame: &[u8], count: usize| frame.repeat(count);
+    for (what, bytes, kept) in [
+        ("1,024 pings", times(&ping, 1_024), Ok(0)),
+        ("1,025 pings", times(&ping, 1_025), Err(1008)),
+        ("1,025 pongs", times(&pong, 1_025), Err(1008)),
+        ("1,025 empty messages", times(&empty, 1_025), Err(1008)),
+        (
+            "an empty beginning and 1,023 empty fragments",
+            [begin.to_vec(), times(&go_on, 1_023)].concat(),
+            Ok(0),
+        ),
+        ("and one more", [begin.to_vec(), times(&go_on, 1_024)].concat(), Err(1008)),
+        ("a close behind the last", [times(&ping, 1_024), close.to_vec()].concat(), Ok(0)),
+        ("seven bytes pay for none", [times(&ping, 1_024), message(7), ping.to_vec()].concat(), Err(1008)),
+        ("eight bytes pay for one", [times(&ping, 1_024), message(8), ping.to_vec()].concat(), Ok(8)),
+        ("but not for two", [times(&ping, 1_024), message(8), times(&ping, 2)].concat(), Err(1008)),
+        ("more than all is not saved", [message(100_000), times(&ping, 1_025)].concat(), Err(1008)),
+        (
+            "a heartbeat of 31 bytes and three pings",
+            times(&[message(31), times(&ping, 3)].concat(), 3_000),
+            Ok(93_000),
+        ),
+    ] {
+        for size in [1, 7, bytes.len()] {
+            let found = read(Role::Server, &bytes, size).map_err(Fault::code);
+            assert_eq!(found.map(|(payload, ..)| payload.len()), kept, "{what}, {size}");
+        }
+    }
+}
+
+/// A read that brought pings alone gives the task its turn, and wakes it; a read that found nothing does not wake it.
+#[tokio::test]
+async fn a_read_without_payload_gives_the_task_its_turn() {
+    struct Count(std::sync::atomic::AtomicUsize);
+    impl std::task::Wake for Count {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+    let (near, mut far) = duplex(100);
+    let mut socket = WebSocket::new(near, Role::Server);
+    let woken = std::sync::Arc::new(Count(0.into()));
+    let waker = Waker::from(woken.clone());
+    let mut context = Context::from_waker(&waker);
+    let mut poll = |context: &mut Context<'_>| {
+        let mut memory = [0; 20];
+        let mut buffer = ReadBuf::new(&mut memory);
+        let read =
+            Pin::new(&mut socket).poll_read(context, &mut buffer).map_ok(|()| buffer.filled().to_vec());
+        (read.map(Result::unwrap), socket.may_hold_input())
+    };
+    far.write_all(&[&PING[..], &PING, &MASKED].concat()).await.unwrap();
+    assert_eq!(poll(&mut context), (Poll::Pending, true));
+    assert_eq!(woken.0.load(std::sync::atomic::Ordering::Relaxed), 1);
+    assert_eq!(poll(&mut context), (Poll::Ready(b"Hello".to_vec()), false));
+    assert_eq!(poll(&mut context), (Poll::Pending, false));
+    assert_eq!(woken.0.load(std::sync::atomic::Ordering::Relaxed), 1);
 }
 
 /// A close without a code, and one with a code of an application.

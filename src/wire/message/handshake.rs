@@ -41,7 +41,7 @@ pub struct Hello<'a> {
     pub max_version: u8,
     /// The number that the node's next new operation will carry: at least 1.
     pub next_operation: u64,
-    /// The oldest operation number for which the node holds no outcome; equal to `next_operation` if it holds all.
+    /// The oldest operation number that no Ack of level durable has covered; equal to `next_operation` if all are covered.
     pub oldest_unacked: u64,
     /// The heartbeat that the client proposes, in milliseconds.
     pub heartbeat_ms: u32,

@@ -80,7 +80,22 @@ impl<'a> Message<'a> {
         message_type: u8,
         payload: &'a [u8],
     ) -> Result<(Self, EncodedDict<'a>), MessageError> {
-        let mut reader = PayloadReader::new(payload);
+        Self::read_whole(message_type, PayloadReader::new(payload))
+    }
+
+    /// As [`Self::decode`], for a client: a record in it that is not canonical is refused too (P-3.8). A server that stores
+    /// records checks them when it does, and refuses the operation alone.
+    ///
+    /// # Errors
+    /// As [`Self::decode`], and [`MessageErrorKind::Record`](super::MessageErrorKind::Record).
+    pub fn decode_strict(message_type: u8, payload: &'a [u8]) -> Result<Self, MessageError> {
+        Self::read_whole(message_type, PayloadReader::strict(payload)).map(|(message, _)| message)
+    }
+
+    fn read_whole(
+        message_type: u8,
+        mut reader: PayloadReader<'a>,
+    ) -> Result<(Self, EncodedDict<'a>), MessageError> {
         let message = Self::read(message_type, &mut reader)?;
         match reader.finish() {
             Ok(extension) => Ok((message, extension)),

@@ -137,6 +137,11 @@ impl RowsBuilder {
         Rows { count: self.count, bytes: &self.bytes }
     }
 
+    /// Whether there are no rows.
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// Forgets the rows; the memory is kept for the next frame.
     pub fn clear(&mut self) {
         self.count = 0;

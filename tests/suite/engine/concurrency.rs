@@ -116,5 +116,10 @@ fn a_scan_sees_one_state_until_it_is_too_old() {
     let now = database.reader();
     let mut empty = now.scan(collection, Range::default());
     assert!(empty.next_chunk(&database).unwrap().is_empty(), "deletions are no rows");
+    // A step looks at 1,024 rows, deletions or not.
+    let mut in_steps = now.scan(collection, Range::default());
+    let steps: Vec<(usize, bool)> =
+        (0..3).map(|_| (in_steps.step(&database, usize::MAX).unwrap().len(), in_steps.is_done())).collect();
+    assert_eq!(steps, [(0, false), (0, false), (0, true)]);
     assert_eq!(now.statistics().unwrap()[0].summary.tombstones, 2_500);
 }

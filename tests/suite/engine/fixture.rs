@@ -14,8 +14,8 @@ use blazedb::blazebinary::json::{read_record, write_record};
 use blazedb::blazebinary::{Record, RecordView};
 use blazedb::engine::{Database, Environment, Id, Outcome, Range, Settings, Verdict};
 use blazedb::log::disk::Disk;
-use blazedb::store::directory::{Format, STORE_FORMAT};
-use blazedb::store::{Lsm, LsmSettings, Memory, Store};
+use blazedb::store::directory::{Format, SLED_FORMAT, STORE_FORMAT};
+use blazedb::store::{Lsm, LsmSettings, Memory, Sled, SledSettings, Store};
 use blazedb::wire::{Clock, Position};
 use uuid::Uuid;
 
@@ -91,14 +91,22 @@ fn script() -> Vec<(usize, Vec<Op>)> {
     ]
 }
 
+fn open_sled(directory: &Path) -> Sled {
+    let store = directory.join("main/store");
+    SLED_FORMAT.open(&store).unwrap();
+    Sled::open(&store, SledSettings::default()).unwrap()
+}
+
 fn open(directory: &Path, environment: &Arc<Fixed>) -> Database {
     let main = directory.join("main");
     let log = Arc::new(Disk::open(main.join("log")).unwrap());
-    let store: Arc<dyn Store> = if directory.ends_with("memory") {
-        Arc::new(Memory::new())
-    } else {
-        STORE_FORMAT.open(&main.join("store")).unwrap();
-        Arc::new(Lsm::open(&main.join("store"), LsmSettings::default()).unwrap())
+    let store: Arc<dyn Store> = match directory.file_name().unwrap().to_str().unwrap() {
+        "memory" => Arc::new(Memory::new()),
+        "sled" => Arc::new(open_sled(directory)),
+        _ => {
+            STORE_FORMAT.open(&main.join("store")).unwrap();
+            Arc::new(Lsm::open(&main.join("store"), LsmSettings::default()).unwrap())
+        }
     };
     let settings = Settings { create: true, segment_bytes: SEGMENT_BYTES, ..Settings::default() };
     let (database, _) = Database::open(log, store, environment.clone(), settings).unwrap();
@@ -116,7 +124,8 @@ fn send(database: &Database, at: usize) -> (&'static str, u64, Outcome) {
 }
 
 /// Writes a directory: over `lsm` it is left as a kill leaves it, with operations that are in the log alone; without a
-/// store it is closed.
+/// store it is closed, and over `sled` with a checkpoint, else its files would not count. (Directories without a file are not
+/// copied, since git keeps none.)
 fn generate(directory: &Path) {
     let environment = Arc::new(Fixed::default());
     Format { what: "data", number: 1 }.open(directory).unwrap();
@@ -128,7 +137,10 @@ fn generate(directory: &Path) {
             database.checkpoint().unwrap();
         }
     }
-    if directory.ends_with("memory") {
+    if directory.ends_with("sled") {
+        database.checkpoint().unwrap();
+    }
+    if !directory.ends_with("lsm") {
         database.close().unwrap();
     }
 }
@@ -199,7 +211,7 @@ fn expected() -> String {
     text.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect()
 }
 
-const FLAVOURS: [&str; 2] = ["lsm", "memory"];
+const FLAVOURS: [&str; 3] = ["lsm", "memory", "sled"];
 
 #[test]
 fn what_is_written_now_is_what_was_expected() {
@@ -236,6 +248,19 @@ fn databases_of_format_1_are_read_and_written() {
     }
 }
 
+/// What a release wrote over `sled` is read, and not thrown away to be replayed from the log.
+#[test]
+fn the_files_of_sled_are_taken_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().join("sled");
+    copy(&fixtures().join("sled"), &directory);
+    assert!(directory.join("main/store/CLOSED").exists());
+    let store = open_sled(&directory);
+    assert_eq!(store.discarded(), None);
+    let position = format!("position {}\n", store.applied().seq);
+    assert!(expected().contains(&position), "{position}");
+}
+
 /// Each file that carries a format's number, with the next one.
 #[test]
 fn a_format_one_greater_is_refused_by_name() {
@@ -246,19 +271,21 @@ fn a_format_one_greater_is_refused_by_name() {
     };
     let as_it_is = |text: String| text;
     type Finish<'a> = &'a dyn Fn(String) -> String;
-    let cases: [(&str, &str, &str, Finish<'_>, &str); 3] = [
-        ("FORMAT", "data 1", "data 2", &as_it_is, "its data format is 2"),
-        ("main/store/FORMAT", "store 1", "store 2", &as_it_is, "its store format is 2"),
-        ("main/log/FORMAT", "format 1", "format 2", &with_checksum, "has format 2"),
+    let cases: [(&str, &str, &str, &str, Finish<'_>, &str); 4] = [
+        ("lsm", "FORMAT", "data 1", "data 2", &as_it_is, "its data format is 2"),
+        ("lsm", "main/store/FORMAT", "store 1", "store 2", &as_it_is, "its store format is 2"),
+        ("sled", "main/store/FORMAT", "sled 1", "sled 2", &as_it_is, "its sled format is 2"),
+        ("lsm", "main/log/FORMAT", "format 1", "format 2", &with_checksum, "has format 2"),
     ];
-    for (file, now, next, finish, words) in cases {
-        let directory = folder.path().join("lsm");
-        copy(&fixtures().join("lsm"), &directory);
+    for (flavour, file, now, next, finish, words) in cases {
+        let directory = folder.path().join(flavour);
+        copy(&fixtures().join(flavour), &directory);
         let path = directory.join(file);
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.contains(now), "{text}");
         std::fs::write(&path, finish(text.replace(now, next))).unwrap();
-        let mut command = command(&["--listen", "127.0.0.1:0", "--data-dir", directory.to_str().unwrap()]);
+        let directory = directory.to_str().unwrap();
+        let mut command = command(&["--listen", "127.0.0.1:0", "--store", flavour, "--data-dir", directory]);
         let output = command.stdout(Stdio::piped()).output().unwrap();
         let error = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(12), "{error}");

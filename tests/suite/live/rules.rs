@@ -41,7 +41,7 @@ fn from_every_position_all_is_the_slice_of_the_history() {
         let last = whole.positions.last().unwrap().seq + 1;
         for seq in 0..last {
             let mut reader =
-                base.subscribe("a", Mode::All, Start::After(Position { epoch: 1, partition: 0, seq }));
+                base.subscribe("a", Mode::All, Start::After(Position { seq, ..base.database.position() }));
             reader.read(&base);
             let behind = whole.positions.iter().filter(|position| position.seq > seq).count();
             assert_eq!(reader.told.len(), behind, "after number {seq}");
@@ -174,7 +174,7 @@ fn positions_that_are_not_held_are_reset() {
     for n in 0..400 {
         base.run("a", &[(u128::from(n % 7 + 1_u32), Some(i64::from(n)))]);
     }
-    let early = Position { epoch: 1, partition: 0, seq: 9 };
+    let early = Position { seq: 9, ..base.database.position() };
     let mut asleep = base.subscribe("a", Mode::All, Start::After(early));
     asleep.step(&base);
     let here = asleep.subscription.position(&base.database);
@@ -199,7 +199,7 @@ fn positions_that_are_not_held_are_reset() {
     let end = base.database.position();
     for unknown in [
         Position { epoch: 2, ..early },
-        Position { partition: 1, ..early },
+        Position { partition: !early.partition, ..early },
         Position { seq: end.seq + 9, ..end },
     ] {
         for mode in [Mode::All, Mode::Latest] {

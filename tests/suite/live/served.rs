@@ -131,9 +131,11 @@ fn with_history(transactions: u64) -> (Process, Vec<Told>) {
 fn with_the_least_credit_every_position_is_resumed() {
     let (server, all) = with_history(40);
     let mut reader = Caller::new(server.address);
-    let epoch = 1;
+    let id = subscribe(&mut reader, COLLECTION, Mode::All, Start::Now, LEAST);
+    let (here, _) = next_event(&mut reader, id);
+    reader.connection.cancel(id).unwrap();
     for (at, (seq, ..)) in all.iter().enumerate() {
-        let start = Start::After(Position { epoch, partition: 0, seq: *seq });
+        let start = Start::After(Position { seq: *seq, ..here });
         let id = subscribe(&mut reader, COLLECTION, Mode::All, start, LEAST);
         assert_eq!(until_caught_up(&mut reader, id), all[at + 1..], "after {seq}");
         reader.connection.cancel(id).unwrap();
@@ -143,6 +145,31 @@ fn with_the_least_credit_every_position_is_resumed() {
     }
     drop(reader);
     server.stop();
+}
+
+/// E-3.6: a server that lost its data, as one in memory does by each start, is not gone on with from where the old one was.
+#[test]
+fn a_position_of_a_database_that_was_wiped_is_unknown_to_the_next() {
+    let begin = || {
+        let server = Process::start_with(&["--memory"]);
+        let mut caller = Caller::new(server.address);
+        caller.run(&body(COLLECTION, &[change((1, Some(5)))])).unwrap();
+        let id = subscribe(&mut caller, COLLECTION, Mode::All, Start::Now, LEAST);
+        let (here, _) = next_event(&mut caller, id);
+        (server, caller, here)
+    };
+    let (old, caller, here) = begin();
+    drop(caller);
+    old.stop();
+    let (new, mut caller, there) = begin();
+    assert_eq!((here.epoch, here.seq), (there.epoch, there.seq), "these do not tell them apart");
+    for mode in [Mode::All, Mode::Latest] {
+        let id = subscribe(&mut caller, COLLECTION, mode, Start::After(here), LEAST);
+        let reset = next_event(&mut caller, id).1.unwrap_err();
+        assert!(reset.contains(&format!("Reset {{ code: {}", ErrorCode::PositionUnknown as u16)), "{reset}");
+    }
+    drop(caller);
+    new.stop();
 }
 
 #[test]
@@ -167,7 +194,7 @@ fn waiting_ending_and_too_many() {
     // Answers of others are thrown away by `next_event`: only the last is looked at.
     let last = *ids.last().unwrap();
     assert_eq!(next_event(&mut caller, last).1.unwrap().len(), 1);
-    let unknown = Start::After(Position { epoch: 9, partition: 0, seq: 1 });
+    let unknown = Start::After(Position { epoch: 9, ..position });
     let mut other = Caller::new(server.address);
     let id = subscribe(&mut other, "later", Mode::All, unknown, LEAST);
     let reset = next_event(&mut other, id).1.unwrap_err();

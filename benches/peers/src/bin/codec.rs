@@ -7,126 +7,13 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use blazedb::blazebinary::{Date, Dict, Layout, Record, RecordView, Value, ValueView, encode_record};
-use serde_json::{Map, Value as Json, json};
-use uuid::Uuid;
+use blazedb::blazebinary::{Layout, Record, RecordView, ValueView, encode_record};
+use blazedb_peers::records::{Random, bug, log_line, metric, to_map, wide};
+use serde_json::Value as Json;
 
 const RECORDS: usize = 1_000;
 const ROUNDS: usize = 41;
 const PASSES_PER_ROUND: usize = 20;
-
-/// xorshift64*: seeded, so that every run measures the same records.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
-        from[self.below(from.len() as u64) as usize]
-    }
-
-    fn uuid(&mut self) -> Value {
-        Value::Uuid(Uuid::from_u64_pair(self.next(), self.next()))
-    }
-
-    /// A time in 2025, in whole milliseconds.
-    fn date(&mut self) -> Value {
-        Value::Date(Date::from_unix_millis(1_735_689_600_000 + self.below(31_536_000_000) as i64))
-    }
-
-    fn words(&mut self, count: usize) -> Value {
-        const WORDS: [&str; 12] = [
-            "login", "button", "crashes", "on", "the", "settings", "page", "after", "timeout", "when",
-            "offline", "sync",
-        ];
-        Value::String((0..count).map(|_| self.pick(&WORDS)).collect::<Vec<_>>().join(" "))
-    }
-}
-
-fn bug(r: &mut Random) -> Record {
-    Record::from_iter([
-        ("id", r.uuid()),
-        ("title", r.words(4)),
-        ("description", r.words(8)),
-        ("status", r.pick(&["open", "closed", "in_progress"]).into()),
-        ("priority", Value::Int(r.below(5) as i64)),
-        ("assignedTo", r.pick(&["alice", "bob", "carol", "dave"]).into()),
-        ("tags", Value::Array(vec![r.pick(&["ui", "crash", "perf"]).into(), r.pick(&["ios", "web"]).into()])),
-        ("createdAt", r.date()),
-        ("isArchived", Value::Bool(r.below(2) == 0)),
-    ])
-}
-
-fn metric(r: &mut Random) -> Record {
-    Record::from_iter([
-        ("id", r.uuid()),
-        ("timestamp", r.date()),
-        ("operation", r.pick(&["insert", "fetch", "update", "query", "delete"]).into()),
-        ("duration", Value::Double(r.below(1_000_000) as f64 / 1_000.0)),
-        ("success", Value::Bool(r.below(20) != 0)),
-        ("collectionName", r.pick(&["bugs", "users", "comments"]).into()),
-        ("recordCount", Value::Int(r.below(2_000) as i64)),
-    ])
-}
-
-fn log_line(r: &mut Random) -> Record {
-    Record::from_iter([
-        ("timestamp", r.date()),
-        ("level", r.pick(&["debug", "info", "warn", "error"]).into()),
-        ("service", r.pick(&["api", "sync", "worker"]).into()),
-        ("host", format!("node-{:02}", r.below(20)).into()),
-        ("message", r.words(12)),
-        ("trace_id", format!("{:016x}{:016x}", r.next(), r.next()).into()),
-        ("line", Value::Int(r.below(3_000) as i64)),
-    ])
-}
-
-fn wide(r: &mut Random) -> Record {
-    let field = |r: &mut Random, n: usize| match n % 8 {
-        0 => Value::Int(r.below(200) as i64),
-        1 => Value::Int(r.next() as i64 >> 20),
-        2 => Value::Double(r.below(10_000_000) as f64 / 128.0),
-        3 => r.pick(&["red", "green", "blue", "violet"]).into(),
-        4 => r.words(5),
-        5 => r.date(),
-        6 => Value::Bool(r.below(2) == 0),
-        _ => match n % 3 {
-            0 => Value::Array((0..4).map(|_| Value::Int(r.below(1_000) as i64)).collect()),
-            1 => Value::Dict(Dict::from_iter([("x", Value::Double(0.5)), ("name", r.words(2))])),
-            _ => Value::Null,
-        },
-    };
-    (0..40).map(|n| (format!("field_{n:02}"), field(r, n))).collect()
-}
-
-/// The same content as a JSON document would carry it: UUIDs and dates as text.
-fn to_json(value: &Value) -> Json {
-    match value {
-        Value::Null => Json::Null,
-        Value::Bool(value) => json!(value),
-        Value::Int(value) => json!(value),
-        Value::Double(value) => json!(value),
-        Value::Date(date) => json!(date.to_rfc3339()),
-        Value::Uuid(id) => json!(id.to_string()),
-        Value::String(text) => json!(text),
-        Value::Array(items) => Json::Array(items.iter().map(to_json).collect()),
-        Value::Dict(dict) => Json::Object(to_map(dict)),
-        Value::Data(_) | Value::Vector(_) => unreachable!("no kind here holds one"),
-    }
-}
-
-fn to_map(dict: &Dict) -> Map<String, Json> {
-    dict.iter().map(|(key, value)| (key.as_str().to_owned(), to_json(value))).collect()
-}
 
 /// Nanoseconds a record of one pass over the thousand, the median of all rounds, ours and the peer's in turn.
 fn medians(mut ours: impl FnMut(), mut peers: impl FnMut()) -> (f64, f64) {
@@ -178,7 +65,7 @@ fn main() {
     );
     let mut products = [1.0; 3];
     for (name, make) in kinds {
-        let mut random = Random(0x9E37_79B9_7F4A_7C15);
+        let mut random = Random::default();
         let records: Vec<Record> = (0..RECORDS).map(|_| make(&mut random)).collect();
         let documents: Vec<Json> = records.iter().map(|record| Json::Object(to_map(record))).collect();
         let binary: Vec<Vec<u8>> = records.iter().map(encoded).collect();

@@ -1,6 +1,6 @@
 // A client: one node with its outbox and its questions, over one connection after another.
 
-import { isPlain } from '../encoding/record.js';
+import { hiddenProperty, isPlain } from '../encoding/record.js';
 import { Uuid } from '../encoding/values.js';
 import { BlazeError } from '../errors.js';
 import { Connection } from '../wire/connection.js';
@@ -65,7 +65,10 @@ export class Client extends EventTarget {
     this.flushing = false;
     this.closing = false;
     this.welcomedAt = 0;
-    this.withoutSince = now();
+    /** Since when there is no connection that holds; Infinity behind one that did. */
+    this.withoutSince = Infinity;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.giveUpTimer = undefined;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.timer = undefined;
     this.timerAt = Infinity;
@@ -85,6 +88,7 @@ export class Client extends EventTarget {
     this.ready.catch(() => {});
     /** Resolves when the client has ended. @type {Promise<void>} */
     this.ended = new Promise((resolve) => (this.resolveEnded = resolve));
+    this.countFromNow();
     this.open();
   }
 
@@ -402,7 +406,7 @@ export class Client extends EventTarget {
     this.node = welcome.node;
     this.welcome = welcome;
     this.welcomedAt = now();
-    this.withoutSince = Infinity;
+    clearTimeout(this.giveUpTimer);
     this.error = null;
     for (const question of this.questions) if (this.connection) question.ask(this.connection);
     this.setState('connected', 0);
@@ -423,7 +427,10 @@ export class Client extends EventTarget {
     if (ending.code === 'write_stalled') transport?.destroy();
     else transport?.end();
     for (const question of [...this.questions]) if (question instanceof Subscription) question.disconnected();
-    if (ending.welcomed && now() - this.welcomedAt >= STEADY_MS) this.backoff.reset();
+    const held = ending.welcomed && now() - this.welcomedAt >= STEADY_MS;
+    if (held) this.backoff.reset();
+    // Who is welcome and refused at once, since the disk is full for instance, waits no longer than who is not welcome (C-10.3).
+    if (held || (ending.welcomed && (!ending.remote || ending.code === 0))) this.withoutSince = Infinity;
     const error = new BlazeError(
       ending.code === 0 ? 'lost' : 'ended',
       ending.code,
@@ -458,19 +465,41 @@ export class Client extends EventTarget {
     // While it is being closed it comes back for the outcomes that are missing.
     if (this.closing && this.outbox.length === 0) return this.finish(null);
     this.error = error;
-    if (this.withoutSince === Infinity) this.withoutSince = now();
+    if (this.withoutSince === Infinity) this.countFromNow();
+    else this.armGiveUp();
     const pause = this.backoff.next(advisedMs);
-    if (now() + pause - this.withoutSince > this.options.giveUpAfterMs) {
-      return this.finish(new BlazeError('unreachable', error.code, error.message, { cause: error, advice: '', retryable: true }));
-    }
     this.retryTimer = setTimeout(() => this.open(), pause);
     this.setState('waiting', pause);
+  }
+
+  /** There is no connection from now on. */
+  countFromNow() {
+    this.withoutSince = now();
+    this.armGiveUp();
+  }
+
+  /** Sees to it that the client ends when it was without a connection for as long as it was told to try, whatever it waits for then. */
+  armGiveUp() {
+    clearTimeout(this.giveUpTimer);
+    const left = this.withoutSince + this.options.giveUpAfterMs - now();
+    if (!Number.isFinite(left)) return;
+    this.giveUpTimer = setTimeout(
+      () => (now() < this.withoutSince + this.options.giveUpAfterMs ? this.armGiveUp() : this.giveUp()),
+      Math.min(MAX_TIMER_MS, Math.max(0, Math.ceil(left))),
+    );
+  }
+
+  giveUp() {
+    const { error } = this;
+    const message = error?.message ?? `No connection to ${this.address.name} within ${this.options.giveUpAfterMs} ms.`;
+    this.finish(new BlazeError('unreachable', error?.code ?? 0, message, { cause: error ?? undefined, advice: '', retryable: true }));
   }
 
   /** The end of the client. @param {BlazeError | null} error */
   finish(error) {
     if (this.state === 'ended') return;
     clearTimeout(this.retryTimer);
+    clearTimeout(this.giveUpTimer);
     clearTimeout(this.timer);
     this.abandon?.();
     this.connection = null;
@@ -550,5 +579,8 @@ function withId(record) {
   if (!isPlain(record)) throw inputError('A record is a plain object.');
   if (record.id instanceof Uuid) return record;
   if (record.id !== undefined) throw inputError('The id of a record is a Uuid: Uuid.parse(text) makes one of a text.');
+  // A copy would not have it, and so nobody would refuse it.
+  const hidden = hiddenProperty(record);
+  if (hidden !== undefined) throw inputError(`The record has a property that cannot be stored: ${hidden}.`);
   return { ...record, id: Uuid.v7() };
 }

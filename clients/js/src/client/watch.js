@@ -31,6 +31,8 @@ export class Subscription extends Asked {
     this.position = typeof start === 'object' ? start.after : null;
     /** Up to where all has come. @type {string | null} */
     this.reached = this.position;
+    /** What was published before one from now was asked for, until it is told where it began (L-6.3). @type {string | null} */
+    this.beganAfter = null;
     /** In a snapshot in mode all, which is gone on with in mode latest until it is whole (L-6.1). */
     this.inSnapshot = start === 'snapshot' && mode === 'all';
     this.bridging = false;
@@ -55,12 +57,14 @@ export class Subscription extends Asked {
   ask(connection) {
     this.bridging = this.inSnapshot && this.reached !== null;
     this.caught = false;
+    const after = this.reached ?? this.beganAfter;
+    if (this.start === 'now') this.beganAfter ??= connection.published;
     const request = new Request(
       {
         kind: 'subscribe',
         collection: this.collection,
         mode: this.bridging ? 'latest' : this.mode,
-        start: this.reached === null ? this.start : { after: this.reached },
+        start: after === null ? this.start : { after },
       },
       WINDOW,
       {

@@ -1,8 +1,8 @@
 // Typed JSON (spec/json.md): the exact text of values. JSON.parse would round ints, forget which numbers are doubles, and
 // keep the last of two equal keys, so this reads texts by itself.
 
-import { compareKeys, nfc } from './nfc.js';
-import { setOwn } from './record.js';
+import { nfc } from './nfc.js';
+import { isPlain, setOwn, sortedKeys } from './record.js';
 import { Double, PreciseDate, Uuid, Vector, bitsOf, dateBits, doubleOf, fromDouble, fromSeconds, isIntLike } from './values.js';
 import { isWellFormed } from './writer.js';
 
@@ -31,6 +31,12 @@ const NANOS = 1000000000n;
 /** 0000-01-01 and 10000-01-01 in seconds since 2001. */
 const YEAR_0 = Date.UTC(2000, 0, 1) / 1000 - EPOCH_SECONDS - 730485 * 86400;
 const YEAR_10000 = Date.UTC(10000, 0, 1) / 1000 - EPOCH_SECONDS;
+/** Doubles from the first on, and below the second, are written with an exponent: J-2.4 asks for the fewest digits. */
+const EXPONENT_FROM = 1e16;
+const EXPONENT_BELOW = 1e-4;
+
+/** See `tieUp`. */
+const TIE_BITS = 25;
 
 /** Reads a text. @param {string} text @returns {any} */
 export function parseTyped(text) {
@@ -341,7 +347,10 @@ function toBase64(bytes) {
   return btoa(text);
 }
 
-/** Writes a value. @param {any} value @returns {string} */
+/**
+ * Writes a value. What no value stands for is refused with a TypeError, what a record does not take of an object (see `sortedKeys`)
+ * with an EncodingError. @param {any} value @returns {string}
+ */
 export function stringifyTyped(value) {
   switch (typeof value) {
     case 'string':
@@ -376,22 +385,42 @@ function doubleText(value, bits) {
   return `{"$double":${bits === 0x7ff8000000000000n ? '"NaN"' : hexBits(bits)}}`;
 }
 
-/** @param {number} value */
+/** The digits are those of the language; when it takes an exponent is not. @param {number} value */
 function finiteText(value) {
   if (Object.is(value, -0)) return '-0.0';
-  const text = String(value).replace('e+', 'e');
-  return /[.e]/.test(text) ? text : `${text}.0`;
+  const size = Math.abs(value);
+  if (size >= EXPONENT_FROM || (size > 0 && size < EXPONENT_BELOW)) {
+    const [digits, exponent] = value.toExponential().split('e');
+    return `${tieUp(size, digits)}e${Number(exponent)}`;
+  }
+  const digits = String(value);
+  return digits.includes('.') ? tieUp(size, digits) : `${digits}.0`;
+}
+
+/**
+ * Of two texts equally near, the language takes the one with the even digit, the server the greater: its last digit is one more.
+ * @param {number} size @param {string} digits
+ */
+function tieUp(size, digits) {
+  // A tie has one digit more than its text, so 18 at most, and the last is a 5: of a fraction of 2^-25 or coarser, as 5^26 > 10^18.
+  const scaled = size * 2 ** TIE_BITS;
+  if (Number.isInteger(size) || !Number.isInteger(scaled)) return digits;
+  const exact = String(BigInt(scaled) * 5n ** BigInt(TIE_BITS)).replace(/0+$/, '');
+  if (exact !== `${digits.replace('.', '').replace(/^[-0]+/, '')}5`) return digits;
+  return `${digits.slice(0, -1)}${Number(digits.at(-1)) + 1}`;
 }
 
 /** @param {any} value */
 function objectText(value) {
-  if (Array.isArray(value)) return `[${value.map(stringifyTyped).join(',')}]`;
+  // Array.from sees the holes of an array, which map would leave as holes of the text.
+  if (Array.isArray(value)) return `[${Array.from(value, (item) => stringifyTyped(item)).join(',')}]`;
   if (value instanceof Double) return doubleText(value.value, value.bits);
   if (value instanceof Uuid) return `{"$uuid":"${value}"}`;
   if (value instanceof Uint8Array) return `{"$data":"${toBase64(value)}"}`;
   if (value instanceof Date) return dateText(value);
   if (value instanceof Vector) return `{"$vector":[${Array.from(value.words, itemText).join(',')}]}`;
-  const keys = Object.keys(value).sort(compareKeys);
+  if (!isPlain(value)) throw new TypeError('an object that no value stands for has no text');
+  const keys = sortedKeys(value, 'value');
   return `{${keys.map((key) => `${quote(key.startsWith('$') ? `$${key}` : key)}:${stringifyTyped(value[key])}`).join(',')}}`;
 }
 

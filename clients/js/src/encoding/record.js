@@ -82,8 +82,7 @@ export function writeRecord(out, fields, layout = 1) {
   const start = out.at;
   try {
     if (!isPlain(fields)) refuse('unsupported_type', 'a record is a plain object');
-    const source = distinct(fields);
-    const keys = sortedKeys(source);
+    const keys = sortedKeys(fields, 'record');
     out.reserve(HEADER_BYTES);
     for (const byte of MAGIC) out.bytes[out.at++] = byte;
     out.u8(layout);
@@ -95,7 +94,7 @@ export function writeRecord(out, fields, layout = 1) {
         out.u8(WRITTEN_OUT);
         writeKey(out, key);
       }
-      writeValue(out, source[key], 0, key);
+      writeValue(out, fields[key], 0, key);
     }
     if (layout === 2) out.u32(crc32(out.bytes, start, out.at));
     if (out.at - start > MAX_RECORD_BYTES) refuse('record_too_large', `a record takes at most ${MAX_RECORD_BYTES} bytes`);
@@ -120,22 +119,27 @@ export function isPlain(value) {
   return proto === Object.prototype || proto === null || (Object.getPrototypeOf(proto) === null && 'isPrototypeOf' in proto);
 }
 
-/** The object, or where keys are equivalent one with the first spelling and the last value of each (B-4.2). @param {Record<string, unknown>} object */
-function distinct(object) {
-  const keys = Object.keys(object);
-  if (keys.every(isAscii)) return object;
-  const first = new Map([...keys].reverse().map((key) => [nfc(key), key]));
-  if (first.size === keys.length) return object;
-  /** @type {Record<string, unknown>} */
-  const out = {};
-  for (const key of keys) setOwn(out, /** @type {string} */ (first.get(nfc(key))), object[key]);
-  return out;
+/**
+ * A property that nothing is stored of, though the object has it: a symbol, or one that is not enumerable. A getter is stored as the
+ * value that it gives. @param {object} object @returns {string | undefined} its name
+ */
+export function hiddenProperty(object) {
+  const shown = Object.keys(object).length;
+  // Two calls and not Reflect.ownKeys, which is slower: this is done for every object that is written.
+  if (Object.getOwnPropertyNames(object).length === shown && Object.getOwnPropertySymbols(object).length === 0) return undefined;
+  const keys = new Set(/** @type {(string | symbol)[]} */ (Object.keys(object)));
+  return String(Reflect.ownKeys(object).find((key) => !keys.has(key)));
 }
 
-/** The keys in canonical order (B-4.1). @param {Record<string, unknown>} object */
-function sortedKeys(object) {
+/**
+ * The keys in canonical order (B-4.1). Nothing is left out in silence: an object with hidden properties, or with two spellings of one
+ * key (B-4.2), is refused. @param {Record<string, unknown>} object @param {string} where for the message
+ */
+export function sortedKeys(object, where) {
   const keys = Object.keys(object);
   if (keys.length > MAX_ITEMS) refuse('too_many_items', `a container holds at most ${MAX_ITEMS} entries`);
+  const hidden = hiddenProperty(object);
+  if (hidden !== undefined) refuse('unsupported_type', `"${where}" has a property that cannot be stored: ${hidden}`);
   let sorted = true;
   let simple = true;
   for (let i = 0; i < keys.length; i++) {
@@ -145,7 +149,12 @@ function sortedKeys(object) {
   if (simple) return sorted ? keys : keys.sort();
   /** @type {[string, string][]} */
   const forms = keys.map((key) => [nfc(key), key]);
-  return forms.sort(([a], [b]) => compareScalars(a, b)).map(([, key]) => key);
+  forms.sort(([a], [b]) => compareScalars(a, b));
+  for (let i = 1; i < forms.length; i++) {
+    if (forms[i - 1][0] !== forms[i][0]) continue;
+    refuse('duplicate_key', `"${where}" has two spellings of one key: ${JSON.stringify(forms[i][0])}`);
+  }
+  return forms.map(([, key]) => key);
 }
 
 /** @param {string} text */
@@ -298,14 +307,13 @@ function writeArray(out, items, depth, where) {
 /** @param {Writer} out @param {Record<string, unknown>} dict @param {number} depth @param {string} where */
 function writeDict(out, dict, depth, where) {
   checkDepth(depth, where);
-  const source = distinct(dict);
-  const keys = sortedKeys(source);
+  const keys = sortedKeys(dict, where);
   if (keys.length === 0) return out.u8(TAG.emptyDict);
   out.u8(TAG.dict);
   out.u16(keys.length);
   for (const key of keys) {
     writeKey(out, key);
-    writeValue(out, source[key], depth, key);
+    writeValue(out, dict[key], depth, key);
   }
 }
 

@@ -46,6 +46,8 @@ const LIFE_BYTES = 1024;
 /** C-9.2 and C-9.3: a Ping after so many heartbeats of silence, and the end. */
 const PINGS_AFTER = [1, 2];
 const SILENCE_AFTER = 2.5;
+/** Those that the protocol has. @type {Set<number>} */
+const TYPES = new Set(Object.values(TYPE));
 /** Output is made in pieces of about this size, so that control is never far behind. */
 const OUTPUT_BYTES = 65536;
 
@@ -84,6 +86,8 @@ export class Connection {
     };
     /** @type {import('./messages.js').Welcome | null} */
     this.welcome = null;
+    /** What was published at the last that this connection told of all of it (L-6.3). */
+    this.published = '';
     this.lz4 = false;
     this.lane = new Allowance(0, 0);
     this.telemetry = new Allowance(0, 0);
@@ -166,19 +170,24 @@ export class Connection {
     this.pings = 0;
   }
 
-  /** @param {{ type: number, flags: number, sequence: number, payload: Uint8Array }} frame @param {number} now */
+  /** Judges a frame in the order of P-2.11 to P-2.15. @param {{ type: number, flags: number, sequence: number, payload: Uint8Array }} frame @param {number} now */
   takeFrame({ type, flags, sequence, payload }, now) {
     if (this.peerSequence !== undefined && sequence !== nextSequence(this.peerSequence)) throw new ProtocolFault('sequence_gap');
     this.peerSequence = sequence;
     checkFlags(type, flags, this.lz4);
-    const plain = (flags & FLAG.compressed) === 0 ? payload : decompress(payload);
+    const unknown = !TYPES.has(type);
+    if (unknown && (this.state === 'waiting' || this.heardGoodbye !== null)) throw new ProtocolFault('unexpected_message');
     const paid = type === TYPE.queryResponse || type === TYPE.event;
     if (!paid && type !== TYPE.handshake && !this.budget.take(now)) throw new ProtocolFault('control_flood');
+    if (unknown) {
+      this.noticeDue = numberOf('unknown_message_type');
+      return;
+    }
+    const plain = (flags & FLAG.compressed) === 0 ? payload : decompress(payload);
     if (this.state === 'waiting') return this.takeFirst(type, plain, now);
-    if (!isServers(type)) return this.takeForeign(type);
+    this.checkPlace(type);
+    if (!isServers(type)) return this.takeReserved(type);
     const message = readMessage(type, plain);
-    this.checkPlace(type, message);
-    if (this.ended) return;
     switch (type) {
       case TYPE.queryResponse:
       case TYPE.event:
@@ -222,6 +231,7 @@ export class Connection {
     if (welcome.nodeDecided >= hello.nextOperation) throw new ProtocolFault('identity_reused');
     if (hello.oldestUnacked > Number(welcome.nodeDecided) + 1) throw new ProtocolFault('identity_expired');
     this.welcome = welcome;
+    this.published = welcome.position;
     this.state = 'running';
     this.reader.limit = MAX_PAYLOAD_BYTES;
     this.lz4 = welcome.capabilities.includes('lz4');
@@ -231,19 +241,18 @@ export class Connection {
     if (this.goodbyeDue !== null) this.part(now);
   }
 
-  /** Types that no server sends. @param {number} type */
-  takeForeign(type) {
-    if (type === TYPE.telemetry || type === TYPE.auth) this.noticeDue = numberOf('not_supported');
-    else if (Object.values(TYPE).includes(/** @type {any} */ (type))) throw new ProtocolFault('unexpected_message');
-    else this.noticeDue = numberOf('unknown_message_type');
+  /** Types that no server sends: two are reserved. @param {number} type */
+  takeReserved(type) {
+    if (type !== TYPE.telemetry && type !== TYPE.auth) throw new ProtocolFault('unexpected_message');
+    this.noticeDue = numberOf('not_supported');
   }
 
-  /** Whether the message may come now. @param {number} type @param {any} message */
-  checkPlace(type, message) {
+  /** Whether a message of this type may come now. @param {number} type */
+  checkPlace(type) {
     if (type === TYPE.handshake) throw new ProtocolFault('unexpected_message', 'a second handshake');
-    if (this.heardGoodbye === null) return;
-    const outcome = type === TYPE.ack || (type === TYPE.error && message.scope !== SCOPE.request);
-    if (!outcome) throw new ProtocolFault('unexpected_message', 'after a Goodbye');
+    if (this.heardGoodbye !== null && type !== TYPE.ack && type !== TYPE.error) {
+      throw new ProtocolFault('unexpected_message', 'after a Goodbye');
+    }
   }
 
   // ---- outcomes
@@ -253,6 +262,7 @@ export class Connection {
     const least = Math.max(this.acked[level], this.acked[LEVEL.durable], this.hello.oldestUnacked);
     if (lane !== 0 || number > this.lastSent || number < least) throw new ProtocolFault('impossible_ack');
     this.acked[level] = Number(number);
+    if (level === LEVEL.durable) this.published = position;
     if (level === LEVEL.durable) this.tellDurable(number, position);
     else this.tellEarly(level, number, position);
   }
@@ -283,6 +293,7 @@ export class Connection {
   /** @param {import('./messages.js').ErrorMessage} message */
   takeError({ scope, id, code, message, detail }) {
     if (scope === SCOPE.operation) return this.takeRefusal(id, code, message, detail);
+    if (scope === SCOPE.request && this.heardGoodbye !== null) throw new ProtocolFault('unexpected_message', 'after a Goodbye');
     if (scope === SCOPE.request) return this.takeRequestError(id, code, message, detail);
     const name = codeOf(code)?.name;
     if (name === 'unknown_message_type' || name === 'not_supported') {
@@ -335,13 +346,17 @@ export class Connection {
       throw new ProtocolFault('unexpected_message', 'no such request');
     }
     const ended = type === TYPE.event && message.kind === 'ended';
+    if (ended && request.state !== 'stopping') throw new ProtocolFault('unexpected_message', 'an end that nobody asked for');
     // What answers an Unsubscribe costs nothing (C-3.5).
-    if (!(ended && request.state === 'stopping') && !request.grant.receive(cost)) throw new ProtocolFault('credit_exceeded');
+    if (!ended && !request.grant.receive(cost)) throw new ProtocolFault('credit_exceeded');
+    if (type === TYPE.queryResponse && !request.isTakenAt(message.position)) {
+      throw new ProtocolFault('invalid_field', 'the position of an answer changed within it');
+    }
     const last = type === TYPE.event ? ended || message.kind === 'reset' : message.last;
     const stopped = request.state === 'stopping';
     if (last) this.finish(request);
     if (!stopped) request.owner.frame(message, cost);
-    if (last && !stopped && !(type === TYPE.event && message.kind === 'reset')) request.owner.over(null);
+    if (last && !stopped && type === TYPE.queryResponse) request.owner.over(null);
   }
 
   /** @param {number | bigint} id @param {number} code @param {string} message @param {Record<string, any> | null} detail */

@@ -17,5 +17,13 @@ export class Request {
     this.id = 0;
     /** `queued` until it is written; `stopping` once it was cancelled; `over` when its last frame came. */
     this.state = 'queued';
+    /** Of a query: where its answer was taken, once it was told. @type {string | null} */
+    this.takenAt = null;
+  }
+
+  /** Whether a frame of the answer was taken where those before it were (P-3.9). @param {string} position */
+  isTakenAt(position) {
+    this.takenAt ??= position;
+    return this.takenAt === position;
   }
 }

@@ -49,7 +49,7 @@ impl Asked {
             RequestKind::Query => MessageType::QueryResponse,
             RequestKind::Subscription => MessageType::Event,
         };
-        if let Err(error) = Message::decode(message_type as u8, payload) {
+        if let Err(error) = Message::decode_strict(message_type as u8, payload) {
             self.connection.handle_malformed(error);
         }
     }

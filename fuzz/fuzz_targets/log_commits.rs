@@ -1,0 +1,4 @@
+//! See `blazedb::log::fuzzing::log_commits`.
+#![no_main]
+
+blazedb_fuzz::target!(blazedb::log::fuzzing::log_commits);

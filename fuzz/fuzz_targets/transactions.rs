@@ -1,0 +1,4 @@
+//! See `blazedb::log::fuzzing::transactions`.
+#![no_main]
+
+blazedb_fuzz::target!(blazedb::log::fuzzing::transactions);
