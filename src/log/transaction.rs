@@ -84,7 +84,10 @@ impl<'a> Piece<'a> {
         for _ in 0..count {
             reader.counted_u32()?;
         }
-        let valid = flags & !KNOWN_FLAGS == 0 && count > 0 && first_sequence > 0 && reader.is_empty();
+        // Its numbers, and the one behind them, are numbers.
+        let numbered = first_sequence > 0
+            && first_sequence.checked_add(u64::from(count)).is_some_and(|behind| behind < u64::MAX);
+        let valid = flags & !KNOWN_FLAGS == 0 && count > 0 && numbered && reader.is_empty();
         let head = TransactionHead { node, operation, body_hash, principal, trace };
         let (continued, continues) = (flags & CONTINUED != 0, flags & CONTINUES != 0);
         valid.then_some(Self { head, first_sequence, continued, continues, count, effects })
