@@ -9,6 +9,8 @@ from wire import (COMPRESSED, HEADER, MAX_HANDSHAKE_PAYLOAD, MAX_PAYLOAD, TYPES,
 
 CLIENT_SENDS = {"handshake", "operation", "query", "subscribe", "telemetry", "error", "unsubscribe", "ping", "pong", "auth",
                 "goodbye", "credit", "cancel"}
+# Errors after which the connection goes on (P-8.2): unknown_message_type and not_supported.
+NOTICES = (7, 8)
 SERVER_SENDS = {"handshake", "query_response", "ack", "error", "event", "ping", "pong", "goodbye", "credit"}
 NAME_OF = {number: name for name, number in TYPES.items()}
 PASSED_OVER = ("unknown_message_type", "not_supported")
@@ -115,7 +117,7 @@ class Connection:
             raise Fault("unexpected_message")
         if name == "handshake":
             raise Fault("unexpected_message")
-        if self.goodbye[sender] and not (sender == "server" and name in ("ack", "error")):
+        if self.goodbye[sender] and name != "error" and not (sender == "server" and name == "ack"):
             raise Fault("unexpected_message")
 
     def nothing(self, message, cost):
@@ -175,6 +177,12 @@ class Connection:
     def client_error(self, message, cost):
         if message["scope"] != "connection":
             raise Fault("unexpected_message")
+        self.last_word("client", message)
+
+    def last_word(self, sender, message):
+        """Behind a Goodbye an Error of the connection ends it (C-11.1)."""
+        if self.goodbye[sender] and message["code"] in NOTICES:
+            raise Fault("unexpected_message")
 
     def client_goodbye(self, message, cost):
         self.goodbye["client"] = True
@@ -210,6 +218,8 @@ class Connection:
         return request
 
     def server_error(self, message, cost):
+        if message["scope"] == "connection":
+            self.last_word("server", message)
         if message["scope"] == "operation":
             number = int(message["id"])
             if number > self.sent or number <= self.acked or number in self.in_error:

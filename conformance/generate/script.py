@@ -2,7 +2,7 @@
 
 from cases import digits
 from compression import decompress
-from ledger import Connection
+from ledger import NOTICES, Connection
 from messages import encode
 from samples import HELLO, WELCOME
 from wire import COMPRESSED, REQUIRES_ACK, TYPES, Fault, frame
@@ -36,7 +36,7 @@ class Script:
             raise ValueError("%s, not %s: %s" % (found, fault, message))
         if fault:
             step["fault"], self.code, self.over = fault, fault, True
-        elif message and message["is"] == "error" and message["scope"] == "connection" and message["code"] not in (7, 8):
+        elif message and message["is"] == "error" and message["scope"] == "connection" and message["code"] not in NOTICES:
             step["ends"], self.over = True, True
         self.steps.append(step)
         return self

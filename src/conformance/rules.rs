@@ -132,7 +132,8 @@ impl Rules {
     fn judge_moment(&self, said: &Said, name: MessageType) -> Verdict {
         let is_outcome = match said {
             Said::Ack(_) => true,
-            Said::Error(complaint) => complaint.subject.scope() == Scope::Operation,
+            // Or the Error by which it ends the connection (C-1.3).
+            Said::Error(complaint) => complaint.subject.scope() != Scope::Request,
             _ => false,
         };
         ensure(!self.is_over || matches!(said, Said::Goodbye { .. }), || {

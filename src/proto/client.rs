@@ -238,7 +238,13 @@ impl Client {
             || Refusal { code: error.code, message: error.message.to_owned(), payload: payload.to_vec() };
         match error.subject {
             Subject::Connection => {
-                self.notice = core.handle_connection_error(error, payload).or(self.notice.take())
+                let notice = core.handle_connection_error(error, payload);
+                if notice.is_some() && core.farewell.is_received() {
+                    let (message_type, why) =
+                        (MessageType::Error as u8, "a notice follows a server's Goodbye");
+                    return Err(Violation::UnexpectedMessage { message_type, why });
+                }
+                self.notice = notice.or(self.notice.take());
             }
             Subject::Operation(number) => {
                 let refused = self.outbox.handle_refusal(number, refusal());

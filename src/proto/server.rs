@@ -276,7 +276,11 @@ impl Server {
             Message::Credit(_) => return Err(Violation::ForeignCredit),
             Message::Goodbye(goodbye) => self.handle_goodbye(core, now, Parting::from(&goodbye)),
             Message::Error(error) if error.subject == Subject::Connection => {
-                core.handle_connection_error(&error, &inbound.payload);
+                let goes_on = core.handle_connection_error(&error, &inbound.payload).is_some();
+                // Behind a Goodbye there is room for last words alone (C-11.1).
+                if goes_on && core.farewell.is_received() {
+                    return Err(inbound.unexpected("nothing follows a client's Goodbye"));
+                }
             }
             _ => return Err(inbound.unexpected("a client does not send it")),
         }
@@ -328,7 +332,7 @@ impl Role for Server {
 
     fn handle(&mut self, core: &mut Core, now: Time, inbound: Inbound<'_>) -> Result<(), Violation> {
         self.now = now;
-        if core.farewell.is_received() {
+        if core.farewell.is_received() && inbound.message_type != MessageType::Error {
             return Err(inbound.unexpected("nothing follows a client's Goodbye"));
         }
         match inbound.message_type {

@@ -102,7 +102,7 @@ impl Visit {
 }
 
 fn check_answer(input: &[u8], visit: &Visit) {
-    let request = String::from_utf8_lossy(input).to_ascii_lowercase();
+    let request = head_of(input);
     match visit.status() {
         // A connection that ends before its request does.
         None => assert!(visit.answer.is_empty() && visit.payload.is_none()),
@@ -130,6 +130,14 @@ fn check_answer(input: &[u8], visit: &Visit) {
         assert_eq!(visit.payload, None, "a WebSocket without its answer");
     }
     assert!(visit.payload.as_ref().is_none_or(|payload| payload.len() < input.len()));
+}
+
+/// What a request says in its head, in lower case: what stands behind the empty line is the WebSocket's, and says nothing.
+fn head_of(input: &[u8]) -> String {
+    let text = String::from_utf8_lossy(input).to_ascii_lowercase();
+    let lines: Vec<&str> =
+        text.lines().skip_while(|line| line.is_empty()).take_while(|line| !line.is_empty()).collect();
+    lines.join("\n")
 }
 
 #[allow(clippy::expect_used, reason = "without a port nothing is tested")]

@@ -101,8 +101,12 @@ const FAULTS: &[(&str, Change, &str)] = &[
         "client.welcome.reused",
     ),
     (
-        "takes an Event for a query",
-        ("connection.py", "if account is None or account.query is not query:", "if account is None:"),
+        "passes over an Event about a query",
+        (
+            "connection.py",
+            "        if account is None or account.query is not query:\n",
+            "        if account is not None and account.query is not query:\n            return None\n        if account is None:\n",
+        ),
         "client.fault.request.kind",
     ),
     (

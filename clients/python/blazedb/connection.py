@@ -396,6 +396,8 @@ class Connection:
     def _on_error(self, error: messages.Error, cost: int, now: float, happened: List[Happening]) -> None:
         if error.scope == messages.SCOPE_CONNECTION:
             if self.welcome is not None and error.code in _PASSED_OVER:
+                if self._heard_goodbye is not None:
+                    raise _violation("unexpected_message", "an Error that ends nothing came after the Goodbye")
                 happened.append(Notice(error))
                 return
             self._out.clear()

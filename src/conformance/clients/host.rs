@@ -328,11 +328,17 @@ impl Host {
 
     /// Sends an event of changes: each a number and a record.
     pub(super) async fn changes(&mut self, id: u64, changes: &[(u64, Vec<u8>)]) -> Verdict {
+        let bytes = self.make_changes(id, changes);
+        self.write(&bytes).await
+    }
+
+    /// The frame of such an event.
+    pub(super) fn make_changes(&mut self, id: u64, changes: &[(u64, Vec<u8>)]) -> Vec<u8> {
         let last = changes.last().map_or(0, |(seq, _)| *seq);
         let head =
             Fields::new().u64(id).u8(1).position(at(last)).u16(crate::conformance::fields::count_of(changes));
         let all = changes.iter().fold(head, |fields, (seq, record)| fields.u8(0x81).u64(*seq).record(record));
-        self.send(kind::EVENT, &all.done()).await
+        self.make(kind::EVENT, 0, &all.done())
     }
 
     /// Sends an event without more: 2 caught_up, 4 waiting, 5 heartbeat, 6 ended.

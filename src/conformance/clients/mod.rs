@@ -13,13 +13,14 @@ pub(super) use play::Stage;
 
 /// All of them, in the order of reports.
 pub(super) fn all() -> impl Iterator<Item = Case<Stage>> {
-    [operations::CASES, requests::CASES, connections::CASES, parting::CASES, time::CASES]
+    [operations::CASES, requests::CASES, connections::CASES, faults::CASES, parting::CASES, time::CASES]
         .into_iter()
         .flatten()
         .copied()
 }
 
 mod connections;
+mod faults;
 mod operations;
 mod parting;
 mod requests;

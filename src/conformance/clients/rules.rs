@@ -67,7 +67,9 @@ impl Rules {
     /// Judges a message.
     pub(super) fn judge(&mut self, memory: &mut Memory, message: &Message<'_>, payload: &[u8]) -> Verdict {
         let name = message.message_type();
-        ensure(!self.has_parted, || format!("a {name:?} follows the client's Goodbye (C-11.1)"))?;
+        ensure(!self.has_parted || is_last_word(message), || {
+            format!("a {name:?} follows the client's Goodbye (C-11.1)")
+        })?;
         ensure(!self.is_over || matches!(message, Message::Goodbye(_)), || {
             format!("a {name:?} follows the Error by which the client ended the connection (C-1.3)")
         })?;
@@ -94,8 +96,7 @@ impl Rules {
                 ensure(error.subject.scope() == Scope::Connection, || {
                     format!("the client sent an Error about {:?} (P-8.2)", error.subject)
                 })?;
-                let goes_on = [ErrorCode::UnknownMessageType, ErrorCode::NotSupported];
-                self.is_over = !goes_on.iter().any(|code| code.number() == error.code);
+                self.is_over = is_last_word(message);
                 Ok(())
             }
             Message::Goodbye(_) => {
@@ -200,4 +201,10 @@ impl Rules {
         self.running.remove(&id);
         self.ended.insert(id);
     }
+}
+
+/// The Error by which its sender ends the connection (C-1.3).
+fn is_last_word(message: &Message<'_>) -> bool {
+    let goes_on = [ErrorCode::UnknownMessageType, ErrorCode::NotSupported];
+    matches!(message, Message::Error(error) if !goes_on.iter().any(|code| code.number() == error.code))
 }

@@ -297,6 +297,7 @@ export class Connection {
     if (scope === SCOPE.request) return this.takeRequestError(id, code, message, detail);
     const name = codeOf(code)?.name;
     if (name === 'unknown_message_type' || name === 'not_supported') {
+      if (this.heardGoodbye !== null) throw new ProtocolFault('unexpected_message', 'after a Goodbye');
       return this.handler.notice(new BlazeError('refused', code, message, { detail }));
     }
     this.end(code, message, true, detail?.retry_after_ms);
