@@ -171,7 +171,17 @@ class Asynchronous:
     async def watch(self, command):
         async with self.db.watch(command["collection"], mode=command["mode"], start=command["start"]) as changes:
             async for change in changes:
-                say({"id": command["id"], **event_of(change)})
+                await self.tell({"id": command["id"], **event_of(change)})
+
+    async def tell(self, event):
+        """Says it on a thread: output that nobody reads holds up the watch, and not the connection."""
+        said = asyncio.get_running_loop().run_in_executor(None, say, event)
+        try:
+            await asyncio.shield(said)
+        except asyncio.CancelledError:
+            # The answer comes behind it.
+            await said
+            raise
 
     async def cancel(self, command):
         self.tasks[command["of"]].cancel()

@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::{Instant, timeout_at};
 
 use super::words::LastWords;
@@ -25,6 +27,8 @@ pub(super) struct Driver {
     /// Read, and not what was waited for.
     backlog: VecDeque<Dict>,
     answered: Vec<u64>,
+    /// Held by whoever does not want the program to be listened to.
+    ears: Arc<Mutex<()>>,
 }
 
 /// An answer to a command.
@@ -55,9 +59,12 @@ impl Driver {
             .map_err(|error| Failure::new(format_args!("cannot start {program}: {error}")))?;
         let stdin = child.stdin.take();
         let (said, lines) = unbounded_channel();
+        let ears = Arc::new(Mutex::new(()));
         if let Some(stdout) = child.stdout.take() {
+            let ears = Arc::clone(&ears);
             std::thread::spawn(move || {
                 for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                    drop(ears.blocking_lock());
                     if said.send(line).is_err() {
                         return;
                     }
@@ -68,7 +75,12 @@ impl Driver {
             words.listen(stderr);
         }
         let (backlog, answered) = (VecDeque::new(), Vec::new());
-        Ok(Self { child, stdin, lines, next_id: 1, backlog, answered })
+        Ok(Self { child, stdin, lines, next_id: 1, backlog, answered, ears })
+    }
+
+    /// Lets what the program writes wait in its pipe until the guard is dropped, as a slow application does.
+    pub(super) async fn stop_listening(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.ears).lock_owned().await
     }
 
     /// Gives a command: the members behind its id, as JSON. Answers its id.

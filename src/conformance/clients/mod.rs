@@ -13,10 +13,18 @@ pub(super) use play::Stage;
 
 /// All of them, in the order of reports.
 pub(super) fn all() -> impl Iterator<Item = Case<Stage>> {
-    [operations::CASES, requests::CASES, connections::CASES, faults::CASES, parting::CASES, time::CASES]
-        .into_iter()
-        .flatten()
-        .copied()
+    [
+        operations::CASES,
+        requests::CASES,
+        watches::CASES,
+        connections::CASES,
+        faults::CASES,
+        parting::CASES,
+        time::CASES,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
 }
 
 mod connections;
@@ -25,3 +33,4 @@ mod operations;
 mod parting;
 mod requests;
 mod time;
+mod watches;
