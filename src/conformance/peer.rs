@@ -390,11 +390,7 @@ impl Peer {
 fn is_ending(said: &Said) -> bool {
     match said {
         Said::End => true,
-        Said::Error(complaint) => {
-            let goes_on = [ErrorCode::UnknownMessageType, ErrorCode::NotSupported];
-            complaint.subject == Subject::Connection
-                && !goes_on.iter().any(|code| code.number() == complaint.code)
-        }
+        Said::Error(complaint) => complaint.subject == Subject::Connection && !complaint.is_notice(),
         _ => false,
     }
 }

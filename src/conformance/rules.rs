@@ -133,7 +133,11 @@ impl Rules {
         let is_outcome = match said {
             Said::Ack(_) => true,
             // Or the Error by which it ends the connection (C-1.3).
-            Said::Error(complaint) => complaint.subject.scope() != Scope::Request,
+            Said::Error(complaint) => match complaint.subject.scope() {
+                Scope::Operation => true,
+                Scope::Connection => !complaint.is_notice(),
+                Scope::Request => false,
+            },
             _ => false,
         };
         ensure(!self.is_over || matches!(said, Said::Goodbye { .. }), || {
@@ -177,9 +181,7 @@ impl Rules {
         })?;
         match complaint.subject {
             Subject::Connection => {
-                let is_notice =
-                    matches!(known, Some(ErrorCode::UnknownMessageType | ErrorCode::NotSupported));
-                self.is_over = !(is_notice && self.is_welcome);
+                self.is_over = !(complaint.is_notice() && self.is_welcome);
                 Ok(())
             }
             Subject::Operation(number) => {

@@ -111,6 +111,11 @@ impl Complaint {
         ErrorCode::from_number(self.code).map_or_else(|| self.code.to_string(), |code| code.name().to_owned())
     }
 
+    /// Whether it ends nothing, if it is of scope connection.
+    pub(super) fn is_notice(&self) -> bool {
+        ErrorCode::from_number(self.code).is_some_and(ErrorCode::is_notice)
+    }
+
     /// A number of its detail.
     pub(super) fn number(&self, key: &str) -> Option<i64> {
         self.detail.iter().find(|(name, _)| name == key).and_then(|(_, value)| match value {

@@ -238,12 +238,7 @@ impl Client {
             || Refusal { code: error.code, message: error.message.to_owned(), payload: payload.to_vec() };
         match error.subject {
             Subject::Connection => {
-                let notice = core.handle_connection_error(error, payload);
-                if notice.is_some() && core.farewell.is_received() {
-                    let (message_type, why) =
-                        (MessageType::Error as u8, "a notice follows a server's Goodbye");
-                    return Err(Violation::UnexpectedMessage { message_type, why });
-                }
+                let notice = core.handle_connection_error(error, payload)?;
                 self.notice = notice.or(self.notice.take());
             }
             Subject::Operation(number) => {

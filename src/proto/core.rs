@@ -292,20 +292,25 @@ impl Core {
     }
 
     /// Handles an Error about the connection. `Some` if it is a notice and the connection goes on.
-    pub(crate) fn handle_connection_error(&mut self, error: &Error<'_>, payload: &[u8]) -> Option<Refusal> {
+    ///
+    /// # Errors
+    /// A notice behind the peer's Goodbye, where only last words may stand (C-11.1).
+    pub(crate) fn handle_connection_error(
+        &mut self,
+        error: &Error<'_>,
+        payload: &[u8],
+    ) -> Result<Option<Refusal>, Violation> {
         let refusal =
             Refusal { code: error.code, message: error.message.to_owned(), payload: payload.to_vec() };
-        match refusal.known() {
-            Some(ErrorCode::UnknownMessageType | ErrorCode::NotSupported)
-                if self.phase == Phase::Established =>
-            {
-                Some(refusal)
-            }
-            _ => {
-                self.end(CloseReason::RefusedByPeer(refusal));
-                None
-            }
+        if self.phase != Phase::Established || !refusal.known().is_some_and(ErrorCode::is_notice) {
+            self.end(CloseReason::RefusedByPeer(refusal));
+            return Ok(None);
         }
+        if self.farewell.is_received() {
+            let (message_type, why) = (MessageType::Error as u8, "a notice follows a Goodbye");
+            return Err(Violation::UnexpectedMessage { message_type, why });
+        }
+        Ok(Some(refusal))
     }
 
     /// The end, once.

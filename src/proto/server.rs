@@ -276,11 +276,7 @@ impl Server {
             Message::Credit(_) => return Err(Violation::ForeignCredit),
             Message::Goodbye(goodbye) => self.handle_goodbye(core, now, Parting::from(&goodbye)),
             Message::Error(error) if error.subject == Subject::Connection => {
-                let goes_on = core.handle_connection_error(&error, &inbound.payload).is_some();
-                // Behind a Goodbye there is room for last words alone (C-11.1).
-                if goes_on && core.farewell.is_received() {
-                    return Err(inbound.unexpected("nothing follows a client's Goodbye"));
-                }
+                core.handle_connection_error(&error, &inbound.payload)?;
             }
             _ => return Err(inbound.unexpected("a client does not send it")),
         }

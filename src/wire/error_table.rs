@@ -27,6 +27,11 @@ impl ErrorCode {
         Self::ALL.get(at).copied()
     }
 
+    /// Whether the connection goes on behind an Error of scope connection with this code, once it was welcome (P-8.2).
+    pub const fn is_notice(self) -> bool {
+        matches!(self, Self::UnknownMessageType | Self::NotSupported)
+    }
+
     /// The stable name, `[a-z_]`.
     pub const fn name(self) -> &'static str {
         self.entry().name

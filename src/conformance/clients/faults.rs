@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::connections::{PUT, SCAN, WATCH, ping_payload, works};
+use super::driver::Answer;
 use super::host::{Heard, Host, Welcome, answer, at, error, goodbye};
 use super::play::{Play, Stage};
 use crate::conformance::case::cases;
@@ -102,10 +103,7 @@ async fn record(stage: Stage) -> Verdict {
         *last ^= 1;
     }
     host.send(kind::QUERY_RESPONSE, &payload).await?;
-    host.ends_by(&mut play.memory, &[ErrorCode::RecordChecksumMismatch]).await?;
-    let answer = tokio::time::timeout(Duration::from_millis(500), play.driver.answer(command)).await;
-    let is_told = matches!(answer, Ok(Ok(super::driver::Answer::Done(_))));
-    ensure(!is_told, || "the damaged record is told".to_owned())
+    ends_untold(play, host, command, ErrorCode::RecordChecksumMismatch).await
 }
 
 async fn order_of_faults(stage: Stage) -> Verdict {
@@ -133,7 +131,7 @@ fn in_disguise() -> Vec<u8> {
 async fn ends_untold(mut play: Play, mut host: Host, command: u64, code: ErrorCode) -> Verdict {
     host.ends_by(&mut play.memory, &[code]).await?;
     let answer = tokio::time::timeout(Duration::from_millis(500), play.driver.answer(command)).await;
-    let is_told = matches!(answer, Ok(Ok(super::driver::Answer::Done(_))));
+    let is_told = matches!(answer, Ok(Ok(Answer::Done(_))));
     ensure(!is_told, || "what the server must not send is told".to_owned())
 }
 

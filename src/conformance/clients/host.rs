@@ -431,8 +431,8 @@ pub(super) fn cost(payload: &[u8]) -> u64 {
 }
 
 fn is_notice(heard: &Heard) -> bool {
-    let notices = [ErrorCode::UnknownMessageType, ErrorCode::NotSupported];
-    matches!(heard, Heard::Error(code) if notices.iter().any(|notice| notice.number() == *code))
+    let is_of_notice = |code: &u16| ErrorCode::from_number(*code).is_some_and(ErrorCode::is_notice);
+    matches!(heard, Heard::Error(code) if is_of_notice(code))
 }
 
 fn read(message: &Message<'_>, payload: &[u8]) -> Heard {

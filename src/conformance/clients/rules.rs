@@ -205,6 +205,6 @@ impl Rules {
 
 /// The Error by which its sender ends the connection (C-1.3).
 fn is_last_word(message: &Message<'_>) -> bool {
-    let goes_on = [ErrorCode::UnknownMessageType, ErrorCode::NotSupported];
-    matches!(message, Message::Error(error) if !goes_on.iter().any(|code| code.number() == error.code))
+    let ends = |code: u16| !ErrorCode::from_number(code).is_some_and(ErrorCode::is_notice);
+    matches!(message, Message::Error(error) if ends(error.code))
 }
